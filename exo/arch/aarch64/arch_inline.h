@@ -1,0 +1,147 @@
+/* AArch64: the inline half of arch/arch.h, and the layout of address spaces.
+ *
+ *   user    39 bits, TTBR0, ASID-tagged         0x00_0000_0000 to 0x7f_ffff_ffff
+ *   kernel  39 bits, TTBR1, global
+ *     LINEAR_BASE  0xffffff8000000000  RAM at its physical address, 510 GiB, writable, never executable
+ *     DEVICE_BASE  0xffffffff80000000  device registers that the kernel drives
+ *     IMAGE_BASE   0xffffffffc0000000  the kernel's image, 4 KiB pages, W^X
+ *
+ * Descriptors: Arm ARM, D8.3 "Translation table descriptor formats". */
+#ifndef EXO_ARCH_INLINE_H
+#define EXO_ARCH_INLINE_H
+
+#include "base/types.h"
+#include "exo/abi.h"
+
+#define LINEAR_BASE 0xffffff8000000000ull
+#define DEVICE_BASE 0xffffffff80000000ull
+#define IMAGE_BASE  0xffffffffc0000000ull
+
+#define ARCH_PT_LEVELS  3u
+#define ARCH_USER_BITS  39u
+#define ARCH_TABLE_SLOT 511u
+#define ARCH_RAM_MAX    (510ull << 30)
+
+typedef uint64_t pte_t;
+
+enum pte_bits {
+    PTE_VALID = 1 << 0,
+    PTE_TABLE = 1 << 1,     /* a table, or at the lowest level a page */
+    PTE_ATTR_SHIFT = 2,     /* index into MAIR_EL1: enum mair_index */
+    PTE_USER = 1 << 6,      /* AP[1] */
+    PTE_READ_ONLY = 1 << 7, /* AP[2] */
+    PTE_SHARED = 3 << 8,    /* inner shareable */
+    PTE_ACCESSED = 1 << 10,
+    PTE_NOT_GLOBAL = 1 << 11,
+};
+#define PTE_KERNEL_NO_EXEC (1ull << 53)
+#define PTE_USER_NO_EXEC   (1ull << 54)
+/* Bits 55 to 58 are left to software. */
+#define PTE_MAX_WRITE (1ull << 55)
+#define PTE_MAX_EXEC  (1ull << 56)
+#define PTE_MAX_READ  (1ull << 57) /* always set in a binding, so that none is all zeros */
+#define PTE_ADDRESS   0x0000fffffffff000ull
+
+enum mair_index { MAIR_DEVICE, MAIR_NORMAL };
+#define MAIR_VALUE (0x00ull << (8 * MAIR_DEVICE) | 0xffull << (8 * MAIR_NORMAL)) /* nGnRnE; write-back */
+
+struct arch_fp {
+    uint64_t q[64];
+    uint32_t fpcr, fpsr;
+    uint64_t pad;
+} __attribute__((aligned(16)));
+
+static inline struct cpu *cpu_this(void)
+{
+    struct cpu *cpu;
+
+    __asm__("mrs %0, tpidr_el1" : "=r"(cpu));
+    return cpu;
+}
+
+static inline void *phys_to_virt(paddr_t pa)
+{
+    return (void *)(LINEAR_BASE + pa.v);
+}
+
+static inline paddr_t virt_to_phys(const void *address)
+{
+    return (paddr_t){(uint64_t)address - LINEAR_BASE};
+}
+
+static inline uint64_t arch_time(void)
+{
+    uint64_t ticks;
+
+    __asm__ volatile("isb; mrs %0, cntvct_el0" : "=r"(ticks));
+    return ticks;
+}
+
+static inline bool arch_irq_pending(void)
+{
+    uint64_t isr;
+
+    __asm__ volatile("mrs %0, isr_el1" : "=r"(isr));
+    return isr != 0;
+}
+
+static inline uint64_t arch_atomic_or(uint64_t *word, uint64_t bits)
+{
+    return __atomic_fetch_or(word, bits, __ATOMIC_ACQ_REL);
+}
+
+static inline pte_t pte_table(paddr_t pa)
+{
+    /* The bits that a leaf would need are ignored in a table descriptor, but count where the root's own slot
+     * makes a table stand as a page: read-only for the user. */
+    return pa.v | PTE_TABLE | PTE_VALID | PTE_ACCESSED | PTE_SHARED | PTE_USER | PTE_READ_ONLY | PTE_NOT_GLOBAL |
+           MAIR_NORMAL << PTE_ATTR_SHIFT | PTE_KERNEL_NO_EXEC | PTE_USER_NO_EXEC;
+}
+
+static inline pte_t pte_leaf(paddr_t pa, unsigned prot, unsigned max, enum memory_type memory)
+{
+    pte_t pte = pa.v | PTE_TABLE | PTE_ACCESSED | PTE_SHARED | PTE_NOT_GLOBAL | PTE_KERNEL_NO_EXEC | PTE_MAX_READ;
+
+    pte |= (memory == MEMORY_DEVICE ? MAIR_DEVICE : MAIR_NORMAL) << PTE_ATTR_SHIFT;
+    if (prot != EXO_PROT_NONE)
+        pte |= PTE_VALID | PTE_USER;
+    if (!(prot & EXO_PROT_WRITE))
+        pte |= PTE_READ_ONLY;
+    if (!(prot & EXO_PROT_EXEC))
+        pte |= PTE_USER_NO_EXEC;
+    if (max & EXO_PROT_WRITE)
+        pte |= PTE_MAX_WRITE;
+    if (max & EXO_PROT_EXEC)
+        pte |= PTE_MAX_EXEC;
+    return pte;
+}
+
+static inline bool pte_is_table(pte_t pte)
+{
+    return pte & PTE_VALID; /* above the lowest level there are no blocks */
+}
+
+static inline paddr_t pte_paddr(pte_t pte)
+{
+    return (paddr_t){pte & PTE_ADDRESS};
+}
+
+static inline unsigned pte_prot(pte_t pte)
+{
+    if (!(pte & PTE_VALID))
+        return EXO_PROT_NONE;
+    return EXO_PROT_READ | (pte & PTE_READ_ONLY ? 0u : EXO_PROT_WRITE) |
+           (pte & PTE_USER_NO_EXEC ? 0u : EXO_PROT_EXEC);
+}
+
+static inline unsigned pte_max(pte_t pte)
+{
+    return EXO_PROT_READ | (pte & PTE_MAX_WRITE ? EXO_PROT_WRITE : 0u) | (pte & PTE_MAX_EXEC ? EXO_PROT_EXEC : 0u);
+}
+
+static inline enum memory_type pte_memory(pte_t pte)
+{
+    return (pte >> PTE_ATTR_SHIFT & 7) == MAIR_DEVICE ? MEMORY_DEVICE : MEMORY_NORMAL;
+}
+
+#endif

@@ -1,0 +1,146 @@
+/* The processor: spaces, registers, FP, time, caches. */
+#include "cpu.h"
+
+#include "arch/arch.h"
+#include "asm.h"
+#include "panic.h"
+
+#define CPACR_FP_KERNEL (1ull << 20) /* the kernel may, the user traps */
+#define CPACR_FP_ALL    (3ull << 20)
+
+_Static_assert(offsetof(struct cpu, current) == CPU_CURRENT, "entry.S knows this offset");
+_Static_assert(offsetof(struct cpu, resched) == CPU_RESCHED, "entry.S knows this offset");
+_Static_assert(offsetof(struct exo_regs, sp) == REGS_SP, "entry.S knows this offset");
+_Static_assert(offsetof(struct exo_regs, pstate) == REGS_STATE, "entry.S knows this offset");
+
+#define READ(reg)         ({ uint64_t v_; __asm__ volatile("mrs %0, " #reg : "=r"(v_)); v_; })
+#define WRITE(reg, value) __asm__ volatile("msr " #reg ", %0" : : "r"((uint64_t)(value)) : "memory")
+
+void arch_cpu_init(struct cpu *cpu)
+{
+    WRITE(tpidr_el1, cpu);
+    WRITE(cntkctl_el1, 2); /* user mode reads the virtual counter */
+    WRITE(cpacr_el1, CPACR_FP_KERNEL);
+    WRITE(mdscr_el1, 0);
+    __asm__ volatile("isb");
+}
+
+uint64_t arch_time_hz(void)
+{
+    return READ(cntfrq_el0);
+}
+
+void arch_timer_set(uint64_t deadline)
+{
+    if (deadline == EXO_FOREVER) {
+        WRITE(cntv_ctl_el0, 2); /* off, masked */
+        return;
+    }
+    WRITE(cntv_cval_el0, deadline);
+    WRITE(cntv_ctl_el0, 1);
+}
+
+void arch_wait_for_irq(void)
+{
+    __asm__ volatile("dsb sy\n\twfi" : : : "memory");
+}
+
+void arch_page_zero(void *page)
+{
+    uint64_t info = READ(dczid_el0);
+    uint64_t line = 4ull << (info & 15);
+
+    if (info & 16 || line > PAGE_SIZE) {
+        uint64_t *word = page;
+
+        for (unsigned i = 0; i < PAGE_SIZE / 8; i++)
+            ((volatile uint64_t *)word)[i] = 0;
+        return;
+    }
+    for (char *at = page, *end = at + PAGE_SIZE; at < end; at += line)
+        __asm__ volatile("dc zva, %0" : : "r"(at) : "memory");
+}
+
+void arch_code_written(void *from, uint64_t len)
+{
+    uint64_t ctr = READ(ctr_el0);
+    uint64_t dline = 4ull << (ctr >> 16 & 15);
+
+    for (uint64_t at = align_down((uint64_t)from, dline); at < (uint64_t)from + len; at += dline)
+        __asm__ volatile("dc cvau, %0" : : "r"(at) : "memory");
+    /* The code runs at another address than it was written to: all of the instruction cache. */
+    __asm__ volatile("dsb ish\n\tic ialluis\n\tdsb ish\n\tisb" : : : "memory");
+}
+
+unsigned arch_asid_bits(void)
+{
+    return READ(tcr_el1) >> 36 & 1 ? 16 : 8;
+}
+
+void arch_space_load(paddr_t root, uint32_t asid)
+{
+    WRITE(ttbr0_el1, root.v | (uint64_t)asid << 48);
+    __asm__ volatile("isb");
+}
+
+void arch_table_sync(void)
+{
+    __asm__ volatile("dsb ishst\n\tisb" : : : "memory");
+}
+
+void arch_regs_upcall(struct exo_regs *regs, uint64_t entry, uint64_t sp, uint64_t reason, uint64_t info,
+                      uint64_t detail)
+{
+    for (unsigned i = 0; i < EXO_NREGS; i++)
+        regs->x[i] = 0;
+    regs->x[0] = reason;
+    regs->x[1] = info;
+    regs->x[2] = detail;
+    regs->sp = sp;
+    regs->pc = entry;
+    regs->pstate = 0;
+}
+
+void arch_regs_sanitize(struct exo_regs *regs)
+{
+    regs->pstate &= 0xf0000000; /* N, Z, C, V; all else is EL0, AArch64, interrupts on */
+}
+
+void arch_set_vcpu_pointer(uint64_t va)
+{
+    WRITE(tpidrro_el0, va);
+}
+
+void arch_fp_enable(bool on)
+{
+    WRITE(cpacr_el1, on ? CPACR_FP_ALL : CPACR_FP_KERNEL);
+    __asm__ volatile("isb");
+}
+
+void arch_fp_init(struct arch_fp *fp)
+{
+    *fp = (struct arch_fp){0};
+}
+
+/* clang-format off */
+#define EACH_PAIR(op) \
+    op " q0, q1, [%0]\n\t" op " q2, q3, [%0, #32]\n\t" op " q4, q5, [%0, #64]\n\t" op " q6, q7, [%0, #96]\n\t" \
+    op " q8, q9, [%0, #128]\n\t" op " q10, q11, [%0, #160]\n\t" op " q12, q13, [%0, #192]\n\t" \
+    op " q14, q15, [%0, #224]\n\t" op " q16, q17, [%0, #256]\n\t" op " q18, q19, [%0, #288]\n\t" \
+    op " q20, q21, [%0, #320]\n\t" op " q22, q23, [%0, #352]\n\t" op " q24, q25, [%0, #384]\n\t" \
+    op " q26, q27, [%0, #416]\n\t" op " q28, q29, [%0, #448]\n\t" op " q30, q31, [%0, #480]\n\t"
+/* clang-format on */
+
+void arch_fp_save(struct arch_fp *fp)
+{
+    __asm__ volatile(".arch armv8-a+fp+simd\n\t" EACH_PAIR("stp") : : "r"(fp->q) : "memory");
+    fp->fpcr = (uint32_t)READ(fpcr);
+    fp->fpsr = (uint32_t)READ(fpsr);
+}
+
+void arch_fp_load(const struct arch_fp *fp)
+{
+    __asm__ volatile(".arch armv8-a+fp+simd\n\t" EACH_PAIR("ldp") : : "r"(fp->q) : "memory");
+    WRITE(fpcr, fp->fpcr);
+    WRITE(fpsr, fp->fpsr);
+}

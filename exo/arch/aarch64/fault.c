@@ -1,0 +1,101 @@
+/* Exceptions other than calls, decoded: Arm ARM, D19.2.40 ESR_EL1. */
+#include "panic.h"
+#include "trap.h"
+
+enum exception_class {
+    EC_UNKNOWN = 0x00,
+    EC_WFX = 0x01,
+    EC_FP = 0x07,
+    EC_BTI = 0x0d,
+    EC_ILLEGAL = 0x0e,
+    EC_SYSTEM = 0x18,
+    EC_FETCH_ABORT = 0x20,
+    EC_PC_ALIGN = 0x22,
+    EC_DATA_ABORT = 0x24,
+    EC_SP_ALIGN = 0x26,
+    EC_FP_TRAP = 0x2c,
+    EC_BREAK_LOWER = 0x30,
+    EC_STEP_LOWER = 0x32,
+    EC_WATCH_LOWER = 0x34,
+    EC_BRK = 0x3c,
+};
+
+#define ESR_WRITE  (1u << 6)
+#define ESR_CACHE  (1u << 8) /* cache maintenance: counts as a read */
+#define FAULT_TYPE 0x3cu
+
+static bool is_page_fault(uint64_t esr)
+{
+    unsigned type = esr & FAULT_TYPE;
+
+    return type == 0x04 || type == 0x08 || type == 0x0c; /* translation, access flag, permission */
+}
+
+static void data_abort(uint64_t esr, uint64_t far)
+{
+    if (is_page_fault(esr))
+        trap_page_fault(far, esr & ESR_WRITE && !(esr & ESR_CACHE) ? EXO_PROT_WRITE : EXO_PROT_READ);
+    else
+        trap_exception((esr & 0x3f) == 0x21 ? EXO_EXC_ALIGNMENT : EXO_EXC_OTHER, esr);
+}
+
+void trap_user(uint64_t esr, uint64_t far);
+void trap_serror(uint64_t esr);
+_Noreturn void trap_kernel(uint64_t esr, uint64_t elr, uint64_t far, uint64_t sp);
+
+void trap_user(uint64_t esr, uint64_t far)
+{
+    switch ((enum exception_class)(esr >> 26 & 0x3f)) {
+    case EC_DATA_ABORT:
+        data_abort(esr, far);
+        break;
+    case EC_FETCH_ABORT:
+        if (is_page_fault(esr))
+            trap_page_fault(far, EXO_PROT_EXEC);
+        else
+            trap_exception(EXO_EXC_OTHER, esr);
+        break;
+    case EC_FP:
+        trap_fp();
+        break;
+    case EC_PC_ALIGN:
+    case EC_SP_ALIGN:
+        trap_exception(EXO_EXC_ALIGNMENT, esr);
+        break;
+    case EC_FP_TRAP:
+        trap_exception(EXO_EXC_FP, esr);
+        break;
+    case EC_BRK:
+    case EC_BREAK_LOWER:
+    case EC_STEP_LOWER:
+    case EC_WATCH_LOWER:
+        trap_exception(EXO_EXC_BREAKPOINT, esr);
+        break;
+    case EC_UNKNOWN:
+    case EC_WFX:
+    case EC_BTI:
+    case EC_ILLEGAL:
+    case EC_SYSTEM:
+        trap_exception(EXO_EXC_UNDEFINED, esr);
+        break;
+    default:
+        trap_exception(EXO_EXC_OTHER, esr);
+    }
+}
+
+void trap_serror(uint64_t esr)
+{
+    trap_exception(EXO_EXC_OTHER, esr); /* a device access that the bus refused */
+}
+
+extern char stack_guard[];
+
+void trap_kernel(uint64_t esr, uint64_t elr, uint64_t far, uint64_t sp)
+{
+    uint64_t guard = (uint64_t)stack_guard;
+
+    if (far - guard < PAGE_SIZE)
+        panic("kernel stack overflow: sp 0x%lx, pc 0x%lx", (unsigned long)sp, (unsigned long)elr);
+    panic("exception in the kernel: esr 0x%lx, pc 0x%lx, address 0x%lx, sp 0x%lx", (unsigned long)esr,
+          (unsigned long)elr, (unsigned long)far, (unsigned long)sp);
+}

@@ -1,0 +1,54 @@
+/* Environments: protection domains.  An account, a home space, a table of capabilities, vcpus, a parent.
+ *
+ * An environment ends at once (its vcpus stop, its peers hear of it, its parent gets an event) by exit, by a fault
+ * that cannot be delivered, or by whoever holds it with MANAGE.  What it held goes when its holder calls
+ * env_destroy, in bounded pieces, its own children first. */
+#ifndef EXO_ENV_H
+#define EXO_ENV_H
+
+#include "cap.h"
+#include "space.h"
+
+#define ENV_DEPTH_MAX 16u
+
+struct vcpu;
+
+struct env {
+    struct cap_owner owner; /* first: frames and slots lead here */
+    struct env *parent;
+    struct list children;
+    struct list in_parent;
+    uint32_t depth;
+    struct space *home;
+    struct list spaces;
+    struct list vcpus;
+    enum exo_env_state state;
+    bool torn_down; /* only its account is left */
+    enum exo_end_reason reason;
+    uint64_t code, pc, address; /* what ended it; enum exo_env_field */
+    struct {                    /* told when it ends */
+        pfn_t vcpu;             /* 0: nobody */
+        uint32_t serial;
+        uint64_t bits;
+    } watcher;
+};
+_Static_assert(sizeof(struct env) <= PAGE_SIZE, "an environment is one frame");
+
+/* 0, -EXO_EQUOTA, -EXO_ENOMEM, -EXO_EFULL (nested too deep). */
+int env_new(struct env *parent, uint64_t limit, struct env **out);
+/* The first: in a fresh, zeroed frame of its own, with all of the machine's free frames to spend. */
+int env_new_first(pfn_t pfn, uint64_t limit, struct env **out);
+/* Ends it, if it is alive: no vcpu of it runs again.  The current vcpu may be one of them. */
+void env_end(struct env *env, enum exo_end_reason reason, uint64_t code, uint64_t pc, uint64_t address);
+/* Ends it and takes a bounded piece down; true when all is gone. */
+bool env_destroy_step(struct env *env);
+
+pfn_t env_frame(const struct env *env);
+struct env *env_of(const struct cap *cap); /* of type ENV, found alive */
+
+/* event.c registers here how the watcher is told; gate.c and irq.c how a vcpu that ends leaves its peers and lines. */
+extern void (*env_tell)(pfn_t vcpu, uint32_t serial, uint64_t bits);
+extern void (*env_vcpu_end)(struct vcpu *vcpu);
+extern void (*env_vcpu_free)(struct vcpu *vcpu);
+
+#endif

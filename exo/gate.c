@@ -1,0 +1,275 @@
+#include "gate.h"
+
+#include "event.h"
+#include "slice.h"
+
+#define SERIAL_BITS 28u
+#define SERIAL_MASK ((1u << SERIAL_BITS) - 1)
+
+static bool prot_ok(unsigned prot)
+{
+    return !(prot & ~EXO_PROT_ALL) && (prot & (EXO_PROT_WRITE | EXO_PROT_EXEC)) != (EXO_PROT_WRITE | EXO_PROT_EXEC);
+}
+
+/* ---- what goes along with a message --------------------------------------------------------------------- */
+
+static int send_cap(struct vcpu *from, struct vcpu *to, const struct exo_send *send, struct cap **out)
+{
+    struct cap *source, model;
+    int64_t handle;
+    int rc = cap_find_any(&from->env->owner, send->cap, &source);
+
+    if (rc)
+        return rc;
+    if (!(source->rights & EXO_RIGHT_COPY))
+        return -EXO_ERIGHTS;
+    model = *source;
+    model.rights &= (uint8_t)send->rights;
+    handle = cap_insert(&to->env->owner, &model, source);
+    if (handle < 0)
+        return (int)handle;
+    to->page->recv.cap = (exo_handle_t)handle;
+    return cap_find_any(&to->env->owner, (uint64_t)handle, out);
+}
+
+static int send_pages(struct vcpu *from, struct vcpu *to, const struct exo_send *send, const struct exo_recv *recv)
+{
+    int rc;
+
+    if (send->npages == 0 || send->npages > EXO_RANGE_MAX || !prot_ok(send->prot))
+        return -EXO_EINVAL;
+    if (send->npages > recv->max_pages)
+        return -EXO_ERANGE;
+    if (!space_range_ok(send->va, send->npages) || !space_range_ok(recv->va, send->npages))
+        return -EXO_ERANGE;
+    rc = space_copy(to->env->home, recv->va, from->env->home, send->va, send->npages, send->prot, send->prot);
+    if (rc)
+        return rc;
+    to->page->recv.npages = send->npages;
+    to->page->recv.prot = send->prot;
+    return 0;
+}
+
+/* Copies what both pages say once, then does all or nothing. */
+static int transfer(struct vcpu *from, struct vcpu *to, uint64_t flags)
+{
+    struct exo_send send;
+    struct exo_recv recv;
+    struct cap *given = NULL;
+    int rc = 0;
+
+    if (flags == 0)
+        return 0;
+    send = *(const volatile struct exo_send *)&from->page->send;
+    recv = *(const volatile struct exo_recv *)&to->page->recv;
+    to->page->recv.npages = 0;
+    to->page->recv.cap = 0;
+    if (flags & EXO_MSG_CAP)
+        rc = recv.take_cap ? send_cap(from, to, &send, &given) : -EXO_EINVAL;
+    if (!rc && flags & EXO_MSG_PAGES)
+        rc = send_pages(from, to, &send, &recv);
+    if (rc) {
+        if (given)
+            cap_remove(given); /* nothing was derived from it yet */
+        to->page->recv.cap = 0;
+    }
+    return rc;
+}
+
+static void no_transfer(struct vcpu *to)
+{
+    to->page->recv.npages = 0;
+    to->page->recv.cap = 0;
+}
+
+static int message(struct vcpu *from, struct vcpu *to, uint64_t flags)
+{
+    int rc = transfer(from, to, flags);
+
+    if (rc)
+        return rc;
+    if (flags == 0)
+        no_transfer(to);
+    for (unsigned i = 1; i <= EXO_MSG_WORDS; i++)
+        to->regs.x[i] = from->regs.x[i];
+    return 0;
+}
+
+/* ---- calls ---------------------------------------------------------------------------------------------- */
+
+static int64_t token_of(const struct vcpu *caller)
+{
+    return (int64_t)((uint64_t)(caller->call_serial & SERIAL_MASK) << 32 | vcpu_frame(caller));
+}
+
+/* The caller that waits for this callee's answer under the token, or NULL. */
+static struct vcpu *caller_of(uint64_t token, const struct vcpu *callee)
+{
+    pfn_t pfn = (pfn_t)token;
+    struct vcpu *caller;
+
+    if (!frame_is_ram(pfn) || frame_entry(pfn)->kind != EXO_FRAME_VCPU)
+        return NULL;
+    caller = frame_address(pfn);
+    if (caller->state != VCPU_CALLING || caller->peer != callee || (uint64_t)token_of(caller) != token)
+        return NULL;
+    return caller;
+}
+
+/* Hands the caller's message over: 0, and the callee's registers are those of a returned reply_wait. */
+static int deliver(struct vcpu *caller, struct vcpu *callee)
+{
+    int rc = message(caller, callee, caller->send_flags);
+
+    if (rc)
+        return rc;
+    caller->call_serial++;
+    caller->state = VCPU_CALLING;
+    list_remove(&caller->queue);
+    list_add_tail(&callee->callers, &caller->queue);
+    callee->regs.x[0] = (uint64_t)token_of(caller);
+    callee->regs.x[7] = caller->gate_badge;
+    return 0;
+}
+
+static int call_decode(struct vcpu *caller, struct vcpu **callee)
+{
+    uint64_t arg = caller->regs.x[0];
+    uint64_t flags = arg & (EXO_MSG_PAGES | EXO_MSG_CAP | EXO_MSG_INTR);
+    struct cap *gate;
+    int rc;
+
+    if (arg >> 35)
+        return -EXO_EINVAL;
+    rc = cap_find(&caller->env->owner, arg & UINT32_MAX, EXO_CAP_GATE, EXO_RIGHT_USE, &gate);
+    if (rc)
+        return rc;
+    *callee = vcpu_of(gate);
+    if (*callee == caller || (*callee)->state == VCPU_DEAD)
+        return *callee == caller ? -EXO_EINVAL : -EXO_EDEAD;
+    caller->interruptible = flags & EXO_MSG_INTR;
+    if (caller->interruptible && event_pending(caller))
+        return -EXO_EINTR;
+    caller->gate_badge = gate->a;
+    caller->send_flags = flags & ~EXO_MSG_INTR;
+    return 0;
+}
+
+void gate_call(struct vcpu *caller)
+{
+    uint64_t deadline = caller->regs.x[7];
+    struct vcpu *callee;
+    int rc = call_decode(caller, &callee);
+
+    if (!rc && callee->state == VCPU_RECEIVING)
+        rc = deliver(caller, callee);
+    else if (!rc)
+        caller->state = VCPU_SENDING;
+    if (rc) {
+        vcpu_result(caller, rc);
+        return;
+    }
+    caller->peer = callee;
+    event_block(caller, caller->state, deadline);
+    if (caller->state == VCPU_CALLING) {
+        vcpu_unqueue(callee); /* its deadline */
+        slice_run(callee);
+    } else {
+        list_add_tail(&callee->senders, &caller->queue);
+        event_post(callee, EXO_EVENT_CALL);
+    }
+}
+
+/* ---- replies -------------------------------------------------------------------------------------------- */
+
+/* Answers; the caller is then in no queue, its registers those of a returned call. */
+static int reply(struct vcpu *callee, uint64_t token, uint64_t flags, struct vcpu **answered)
+{
+    struct vcpu *caller = caller_of(token, callee);
+    int rc;
+
+    if (!caller)
+        return -EXO_ETOKEN;
+    rc = message(callee, caller, flags);
+    if (rc)
+        return rc;
+    caller->regs.x[0] = 0;
+    caller->regs.x[7] = 0;
+    vcpu_unqueue(caller);
+    caller->peer = NULL;
+    *answered = caller;
+    return 0;
+}
+
+/* The next message that can be delivered; callers whose message cannot, hear why.  True when there was one. */
+static bool receive_queued(struct vcpu *callee)
+{
+    while (!list_empty(&callee->senders)) {
+        struct vcpu *caller = list_entry(callee->senders.next, struct vcpu, queue);
+        int rc = deliver(caller, callee);
+
+        if (!rc)
+            return true;
+        vcpu_unqueue(caller);
+        vcpu_result(caller, rc);
+        vcpu_ready(caller);
+    }
+    return false;
+}
+
+/* Runs the answered caller in the callee's place where both are on one CPU, as it lent the slice. */
+static void give_back(struct vcpu *caller)
+{
+    if (caller && caller->cpu == cpu_this() && cpu_this()->current == NULL)
+        slice_run(caller);
+    else if (caller)
+        vcpu_ready(caller);
+}
+
+void gate_reply_wait(struct vcpu *callee)
+{
+    uint64_t token = callee->regs.x[0] & ~EXO_REPLY_FLAGS;
+    uint64_t flags = (callee->regs.x[0] & EXO_REPLY_PAGES ? EXO_MSG_PAGES : 0) |
+                     (callee->regs.x[0] & EXO_REPLY_CAP ? EXO_MSG_CAP : 0);
+    uint64_t deadline = callee->regs.x[7];
+    struct vcpu *answered = NULL;
+    int rc = token ? reply(callee, token, flags, &answered) : 0;
+
+    if (rc) {
+        vcpu_result(callee, rc);
+        return;
+    }
+    if (event_pending(callee) & ~EXO_EVENT_CALL) {
+        vcpu_result(callee, 0);
+    } else if (receive_queued(callee)) {
+        /* its registers hold the message */
+    } else if (deadline <= arch_time()) {
+        vcpu_result(callee, -EXO_ETIMEDOUT);
+    } else {
+        event_block(callee, VCPU_RECEIVING, deadline);
+    }
+    give_back(answered);
+}
+
+/* ---- ends ----------------------------------------------------------------------------------------------- */
+
+static void disappoint(struct list *peers)
+{
+    struct list *at, *next;
+
+    list_for_each_safe(at, next, peers)
+    {
+        struct vcpu *peer = list_entry(at, struct vcpu, queue);
+
+        vcpu_unqueue(peer);
+        vcpu_result(peer, -EXO_EDEAD);
+        vcpu_ready(peer);
+    }
+}
+
+void gate_vcpu_end(struct vcpu *vcpu)
+{
+    vcpu_unqueue(vcpu);
+    disappoint(&vcpu->senders);
+    disappoint(&vcpu->callers);
+}

@@ -1,0 +1,24 @@
+/* Gates: protected control transfer.  A call hands six words, and if asked a range of pages and a capability, to the
+ * vcpu behind the gate, lends it the CPU, and waits for the answer, which only that vcpu can give, once.
+ *
+ *     caller                      callee
+ *     call ---- message --------> reply_wait returns (token, words, badge)
+ *       |  SENDING while it is busy
+ *       |  CALLING from here      ... works, may take other calls meanwhile ...
+ *     returns <-- answer -------- reply_wait(token, words)
+ *
+ * The token names the caller and its call's serial number; it is checked against the caller's own state, so a
+ * stale or invented one names nobody.  When a callee ends, everybody who queues or waits gets EXO_EDEAD. */
+#ifndef EXO_GATE_H
+#define EXO_GATE_H
+
+#include "vcpu.h"
+
+/* calls: of the current vcpu, whose saved registers hold the arguments. */
+void gate_call(struct vcpu *caller);
+void gate_reply_wait(struct vcpu *callee);
+
+/* A vcpu ends: its callers and senders hear of it, and it leaves its own callee. */
+void gate_vcpu_end(struct vcpu *vcpu);
+
+#endif

@@ -1,0 +1,130 @@
+#include "log.h"
+
+#include "cpu.h"
+#include "exo/abi.h"
+#include "panic.h"
+
+void log_append(struct cpu *cpu, const char *text, size_t len)
+{
+    struct exo_log *log = cpu->log;
+    uint64_t size = (uint64_t)LOG_PAGES * PAGE_SIZE - sizeof(*log);
+    uint64_t at;
+
+    if (!log)
+        return;
+    at = log->written % size;
+    for (size_t i = 0; i < len; i++) {
+        log->text[at] = text[i];
+        at = at + 1 == size ? 0 : at + 1;
+    }
+    log->written += len;
+}
+
+struct text {
+    char *at, *end;
+};
+
+static void put(struct text *t, char c)
+{
+    if (t->at < t->end)
+        *t->at++ = c;
+}
+
+static void put_text(struct text *t, const char *s)
+{
+    while (*s)
+        put(t, *s++);
+}
+
+static void put_number(struct text *t, uint64_t n, unsigned base)
+{
+    char digits[20];
+    unsigned len = 0;
+
+    do {
+        digits[len++] = "0123456789abcdef"[n % base];
+        n /= base;
+    } while (n);
+    while (len)
+        put(t, digits[--len]);
+}
+
+static void put_signed(struct text *t, int64_t n)
+{
+    if (n < 0)
+        put(t, '-');
+    put_number(t, n < 0 ? 0 - (uint64_t)n : (uint64_t)n, 10);
+}
+
+size_t format_text(char *out, size_t size, const char *format, va_list args)
+{
+    struct text t = {out, out + size - 1};
+
+    for (const char *f = format; *f; f++) {
+        bool wide = false;
+
+        if (*f != '%') {
+            put(&t, *f);
+            continue;
+        }
+        if (*++f == 'l') {
+            wide = true;
+            f++;
+        }
+        if (*f == 's')
+            put_text(&t, va_arg(args, const char *));
+        else if (*f == 'c')
+            put(&t, (char)va_arg(args, int));
+        else if (*f == 'd')
+            put_signed(&t, wide ? va_arg(args, long) : va_arg(args, int));
+        else if (*f == 'u' || *f == 'x')
+            put_number(&t, wide ? va_arg(args, unsigned long) : va_arg(args, unsigned), *f == 'x' ? 16 : 10);
+        else
+            put(&t, *f);
+    }
+    *t.at = 0;
+    return (size_t)(t.at - out);
+}
+
+void klog(const char *format, ...)
+{
+    char line[160];
+    va_list args;
+    size_t len;
+
+    va_start(args, format);
+    len = format_text(line, sizeof(line) - 1, format, args);
+    va_end(args);
+    line[len++] = '\n';
+    log_append(cpu_this(), line, len);
+}
+
+static _Noreturn void last_words(const char *prefix, const char *format, va_list args)
+{
+    char line[256];
+    size_t len = format_text(line, sizeof(line), format, args);
+    size_t prefix_len = 0;
+
+    while (prefix[prefix_len])
+        prefix_len++;
+    arch_console_write(prefix, prefix_len);
+    arch_console_write(line, len);
+    arch_console_write("\n", 1);
+    arch_stop(EXO_STOP_OFF);
+}
+
+void panic(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    last_words("\ncorbel: kernel panic: ", format, args);
+}
+
+void boot_fail(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    last_words("\ncorbel: ", format, args);
+}

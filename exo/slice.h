@@ -1,0 +1,39 @@
+/* Who runs: each CPU's repeating vector of slots, its ready list, and its timer.
+ *
+ * Time is cut into slots of system.slot_us; slot number (time / length) mod CPU_SLOTS is the current one.  An owned slot
+ * belongs to its owner from its first tick to its last, whenever the owner is ready; all other time goes round the
+ * ready list.  The timer is set for the next deadline, and for the end of the slot only while somebody else is
+ * ready: a CPU with one ready vcpu, or none, takes no ticks. */
+#ifndef EXO_SLICE_H
+#define EXO_SLICE_H
+
+#include "vcpu.h"
+
+#define SLOT_US 1000u
+
+void slice_init(struct cpu *cpu);
+
+/* A vcpu became ready: sees to it that the current one does not run past the end of its slot. */
+void slice_woken(struct vcpu *vcpu);
+/* A vcpu that answers a device became ready: it runs now, unless the running one owns the slot. */
+void slice_urgent(struct vcpu *vcpu);
+/* The timer interrupt: deadlines that passed, and the end of a slot. */
+void slice_timer(void);
+
+/* Leaves the current vcpu without the CPU; its state is the caller's to set. */
+struct vcpu *slice_leave(void);
+/* Runs a vcpu that is in no queue, in what is left of the slot. */
+void slice_run(struct vcpu *vcpu);
+/* Makes sure that there is a current vcpu; sleeps until there is. */
+void slice_pick(void);
+/* Sets the timer for whoever is current now. */
+void slice_arm(void);
+
+/* -EXO_EBUSY where another vcpu owns the slot; NULL: gives it up. */
+int slice_own(struct cpu *cpu, uint32_t slot, struct vcpu *vcpu);
+void slice_disown_all(struct vcpu *vcpu);
+
+/* What happens to a waiting vcpu whose deadline passed; set by event.c. */
+extern void (*slice_expired)(struct vcpu *vcpu);
+
+#endif

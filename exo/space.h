@@ -1,0 +1,68 @@
+/* Address spaces: page tables, the bindings in them, and the ASID under which a TLB may hold them.
+ *
+ * A binding is a page-table entry.  The page table is the capability table for memory: a page is named by
+ * (space, va), copied from there with no more rights than it has, and freed with its last binding.  Entries keep,
+ * in bits that the hardware ignores, the rights that they may ever have.
+ *
+ * Tables are TABLE frames charged to the space's environment; a table's count of entries in use stands in the frame
+ * table, and an empty table is freed at once.  Slot ARCH_TABLE_SLOT of the root points to the root itself,
+ * readable by the user, so that a space sees its own tables (system.table_va) and no more.
+ *
+ * All ranges are page aligned and inside user space when they get here: space_range_ok() is the check. */
+#ifndef EXO_SPACE_H
+#define EXO_SPACE_H
+
+#include "base/list.h"
+#include "frame.h"
+
+struct space {
+    struct account *account; /* the environment that owns it */
+    struct list in_env;
+    pfn_t root;
+    uint32_t asid;
+    uint64_t asid_generation; /* asid is valid in this generation; 0: never ran */
+    bool ending;              /* nothing may be bound any more */
+    uint64_t cursor;          /* while it ends: everything below is unbound */
+    uint64_t nbound;          /* bindings in it, the kernel's own not counted */
+};
+
+/* Is [va, va + n pages) page aligned, inside user space, and clear of the tables' window? */
+bool space_range_ok(uint64_t va, uint64_t n);
+
+/* A space in a SPACE frame: 0, -EXO_EQUOTA, -EXO_ENOMEM. */
+int space_new(struct account *account, struct space **out);
+/* Unbinds a bounded piece; true when all is gone, and the frame freed. */
+bool space_end_step(struct space *space);
+
+/* What is bound at va. */
+struct binding {
+    pfn_t pfn;
+    uint8_t prot, max; /* enum exo_prot */
+    enum memory_type memory;
+};
+bool space_lookup(struct space *space, uint64_t va, struct binding *out);
+
+/* The calls below do all or nothing, for at most EXO_RANGE_MAX pages, and return 0 or an error. */
+
+/* Binds newly allocated frames: -EXO_EBOUND, -EXO_EQUOTA, -EXO_ENOMEM, -EXO_EINVAL, -EXO_EBUSY. */
+int space_bind_new(struct space *space, uint64_t va, uint64_t n, unsigned prot, const struct frame_want *want);
+/* Binds a contiguous run of n (up to EXO_CONTIG_MAX) newly allocated frames. */
+int space_bind_run(struct space *space, uint64_t va, uint64_t n, unsigned prot, const struct frame_want *want);
+/* Copies bindings: -EXO_EUNBOUND, -EXO_EBOUND, -EXO_ERIGHTS, -EXO_EQUOTA, -EXO_ENOMEM, -EXO_EFULL. */
+int space_copy(struct space *dst, uint64_t va, struct space *src, uint64_t sva, uint64_t n, unsigned prot,
+               unsigned max);
+/* Binds frames that are not the user's to free: device registers, kernel tables. */
+int space_bind_fixed(struct space *space, uint64_t va, paddr_t pa, uint64_t n, unsigned prot,
+                     enum memory_type memory);
+/* -EXO_EUNBOUND, -EXO_ERIGHTS. */
+int space_protect(struct space *space, uint64_t va, uint64_t n, unsigned prot);
+/* Pages of the range that are not bound are passed over.  Returns how many bindings ended. */
+uint64_t space_unbind(struct space *space, uint64_t va, uint64_t n);
+
+/* Puts the space into this CPU's MMU, with an ASID that no other live space has. */
+void space_load(struct space *space);
+/* No user space in the MMU. */
+void space_unload(void);
+void spaces_init(paddr_t empty_root);
+
+#endif

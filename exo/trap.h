@@ -1,0 +1,17 @@
+/* What the architecture's entry code hands over, and the way back to user mode.
+ *
+ * On entry other than by a plain call, all of the current vcpu's registers are in vcpu->regs. */
+#ifndef EXO_TRAP_H
+#define EXO_TRAP_H
+
+#include "vcpu.h"
+
+/* The current vcpu could not reach `va`; wanted: the bits of enum exo_prot that the access needed. */
+void trap_page_fault(uint64_t va, unsigned wanted);
+void trap_exception(enum exo_exception kind, uint64_t syndrome);
+/* The current vcpu touched FP/SIMD registers while they were off. */
+void trap_fp(void);
+/* Chooses who runs, and makes the machine his: the vcpu whose registers are to be loaded. */
+struct vcpu *trap_leave(void);
+
+#endif

@@ -1,0 +1,183 @@
+#include "tree.h"
+
+#include <libfdt.h>
+
+#include "base/range.h"
+#include "panic.h"
+
+static const void *fdt;
+
+void tree_open(const void *blob, uint64_t room)
+{
+    int rc = fdt_check_header(blob);
+
+    if (rc)
+        boot_fail("device tree: %s", fdt_strerror(rc));
+    rc = fdt_check_full(blob, room);
+    if (rc)
+        boot_fail("device tree: %s", fdt_strerror(rc));
+    fdt = blob;
+}
+
+const void *tree_blob(uint32_t *len_bytes)
+{
+    *len_bytes = fdt_totalsize(fdt);
+    return fdt;
+}
+
+static bool enabled(int node)
+{
+    const char *status = fdt_getprop(fdt, node, "status", NULL);
+
+    return !status || status[0] == 'o'; /* "okay", "ok" */
+}
+
+int tree_find(const char *const *compatible)
+{
+    for (int node = fdt_next_node(fdt, -1, NULL); node >= 0; node = fdt_next_node(fdt, node, NULL))
+        for (const char *const *name = compatible; *name; name++)
+            if (enabled(node) && fdt_node_check_compatible(fdt, node, *name) == 0)
+                return node;
+    return -1;
+}
+
+static uint64_t read_cells(const fdt32_t *at, int ncells)
+{
+    uint64_t value = 0;
+
+    for (int i = 0; i < ncells; i++)
+        value = value << 32 | fdt32_to_cpu(at[i]);
+    return value;
+}
+
+/* Translates an address of `node`'s bus one step up; false where the bus does not map it. */
+static bool translate_step(int bus, uint64_t *addr)
+{
+    int len, parent = fdt_parent_offset(fdt, bus);
+    const fdt32_t *ranges = fdt_getprop(fdt, bus, "ranges", &len);
+    int na = fdt_address_cells(fdt, bus), ns = fdt_size_cells(fdt, bus);
+    int pa = parent < 0 ? 0 : fdt_address_cells(fdt, parent);
+
+    if (!ranges || na < 1 || ns < 0 || pa < 1)
+        return false;
+    if (len == 0)
+        return true;
+    for (int row = na + pa + ns; len >= row * 4; len -= row * 4, ranges += row) {
+        uint64_t base = read_cells(ranges, na);
+        uint64_t size = read_cells(ranges + na + pa, ns);
+
+        if (range_inside(*addr, 1, base, size)) {
+            *addr = *addr - base + read_cells(ranges + na, pa);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool tree_reg(int node, unsigned index, struct tree_range *out)
+{
+    int len, parent = fdt_parent_offset(fdt, node);
+    const fdt32_t *reg = fdt_getprop(fdt, node, "reg", &len);
+    int na, ns;
+
+    if (parent < 0 || !reg)
+        return false;
+    na = fdt_address_cells(fdt, parent);
+    ns = fdt_size_cells(fdt, parent);
+    if (na < 1 || ns < 0 || (uint64_t)len < 4ull * (unsigned)(na + ns) * (index + 1ull))
+        return false;
+    reg += (unsigned)(na + ns) * index;
+    out->base = read_cells(reg, na);
+    out->len = read_cells(reg + na, ns);
+    for (; fdt_parent_offset(fdt, parent) >= 0; parent = fdt_parent_offset(fdt, parent))
+        if (!translate_step(parent, &out->base))
+            return false;
+    return out->len - 1 <= UINT64_MAX - out->base;
+}
+
+bool tree_cell(int node, const char *property, unsigned index, uint32_t *out)
+{
+    int len;
+    const fdt32_t *cells = fdt_getprop(fdt, node, property, &len);
+
+    if (!cells || (uint64_t)len < 4ull * (index + 1ull))
+        return false;
+    *out = fdt32_to_cpu(cells[index]);
+    return true;
+}
+
+const char *tree_text(const char *path, const char *property)
+{
+    int len, node = fdt_path_offset(fdt, path);
+    const char *text = node < 0 ? NULL : fdt_getprop(fdt, node, property, &len);
+
+    return text && len > 0 && text[len - 1] == 0 ? text : NULL;
+}
+
+static void each_reg(int node, void (*each)(struct tree_range))
+{
+    struct tree_range range;
+
+    for (unsigned i = 0; tree_reg(node, i, &range); i++)
+        if (range.len)
+            each(range);
+}
+
+void tree_each_memory(void (*each)(struct tree_range))
+{
+    for (int node = fdt_next_node(fdt, -1, NULL); node >= 0; node = fdt_next_node(fdt, node, NULL)) {
+        const char *type = fdt_getprop(fdt, node, "device_type", NULL);
+
+        if (type && __builtin_strcmp(type, "memory") == 0 && enabled(node))
+            each_reg(node, each);
+    }
+}
+
+void tree_each_reserved(void (*each)(struct tree_range))
+{
+    int parent = fdt_path_offset(fdt, "/reserved-memory");
+    int node;
+
+    for (int i = 0; i < fdt_num_mem_rsv(fdt); i++) {
+        struct tree_range range;
+
+        if (fdt_get_mem_rsv(fdt, i, &range.base, &range.len) == 0 && range.len)
+            each(range);
+    }
+    if (parent < 0)
+        return;
+    fdt_for_each_subnode(node, fdt, parent) if (enabled(node)) each_reg(node, each);
+}
+
+static bool chosen_number(const char *property, uint64_t *out)
+{
+    int len, node = fdt_path_offset(fdt, "/chosen");
+    const fdt32_t *cells = node < 0 ? NULL : fdt_getprop(fdt, node, property, &len);
+
+    if (!cells || (len != 4 && len != 8))
+        return false;
+    *out = read_cells(cells, len / 4);
+    return true;
+}
+
+bool tree_initrd(struct tree_range *out)
+{
+    uint64_t end;
+
+    if (!chosen_number("linux,initrd-start", &out->base) || !chosen_number("linux,initrd-end", &end))
+        return false;
+    if (end <= out->base)
+        boot_fail("device tree: /chosen: the initial RAM disk ends before it starts");
+    out->len = end - out->base;
+    return true;
+}
+
+int tree_stdout(void)
+{
+    const char *path = tree_text("/chosen", "stdout-path");
+    int len = 0;
+
+    while (path && path[len] && path[len] != ':')
+        len++;
+    return len ? fdt_path_offset_namelen(fdt, path, len) : -1;
+}

@@ -1,0 +1,32 @@
+/* The device tree, as far as the kernel reads it (Devicetree Specification 0.4, chapters 2 and 3).
+ * All of it is checked by libfdt or here; what is missing or wrong ends in boot_fail with a sentence. */
+#ifndef EXO_TREE_H
+#define EXO_TREE_H
+
+#include "base/types.h"
+
+struct tree_range {
+    uint64_t base, len;
+};
+
+/* Takes a blob of at most `room` bytes for the tree of this machine. */
+void tree_open(const void *blob, uint64_t room);
+const void *tree_blob(uint32_t *len_bytes);
+
+/* The first enabled node that is compatible with one of the names (the list ends with NULL); -1: none. */
+int tree_find(const char *const *compatible);
+/* Entry `index` of a node's reg, translated to physical addresses: false where there is none. */
+bool tree_reg(int node, unsigned index, struct tree_range *out);
+/* Cell `index` of a property of 32-bit cells. */
+bool tree_cell(int node, const char *property, unsigned index, uint32_t *out);
+const char *tree_text(const char *path, const char *property);
+
+/* Calls back for each range of RAM, and of RAM that is not to be used. */
+void tree_each_memory(void (*each)(struct tree_range));
+void tree_each_reserved(void (*each)(struct tree_range));
+/* /chosen: the initial RAM disk; false where none is named. */
+bool tree_initrd(struct tree_range *out);
+/* The console that /chosen names by stdout-path; else -1. */
+int tree_stdout(void);
+
+#endif

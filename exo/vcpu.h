@@ -1,0 +1,86 @@
+/* Virtual processors: what the machine needs to run, interrupt and resume one.
+ *
+ * A vcpu is a VCPU frame, private to the kernel, and a USER page that its environment shares with the kernel
+ * (struct exo_vcpu_page), pinned by a reference for as long as the vcpu lives.
+ *
+ *                    vcpu_start                     wait, reply_wait, call
+ *     STOPPED ------------------> READY <--------- WAITING RECEIVING CALLING SENDING
+ *                                  |  ^   wake               ^
+ *                            picked|  |preempted, yield      |
+ *                                  v  |                      |
+ *                                 RUNNING -------------------+
+ *     any state -- its environment ends --> DEAD
+ *
+ * The registers of a vcpu that does not run are in `regs`.  They are those of user code, or those of an upcall about
+ * to enter.  Whoever sees a vcpu that waits may write its result there. */
+#ifndef EXO_VCPU_H
+#define EXO_VCPU_H
+
+#include "cpu.h"
+#include "env.h"
+
+enum vcpu_state {
+    VCPU_STOPPED,   /* not started */
+    VCPU_READY,     /* in its CPU's ready list */
+    VCPU_RUNNING,   /* its CPU's current */
+    VCPU_WAITING,   /* in wait */
+    VCPU_RECEIVING, /* in reply_wait */
+    VCPU_SENDING,   /* in call, queued at `peer` */
+    VCPU_CALLING,   /* in call, `peer` has the message and owes the reply */
+    VCPU_DEAD,
+};
+
+struct vcpu {
+    struct exo_regs regs; /* first: entry code saves here */
+    uint64_t page_va;     /* of the shared page, as its user sees it */
+    struct exo_vcpu_page *page;
+    pfn_t page_pfn;
+    struct cpu *cpu;
+    struct env *env;
+    struct list in_env;
+    enum vcpu_state state;
+    struct list queue; /* READY: in cpu->ready; SENDING: in peer->senders; CALLING: in peer->callers */
+    struct deadline deadline;
+    uint64_t wait_mask; /* WAITING: bits that wake */
+    bool interruptible; /* SENDING, CALLING: an event ends the call */
+
+    struct vcpu *peer;    /* SENDING, CALLING: the callee */
+    uint64_t gate_badge;  /* SENDING: of the gate it called through */
+    uint64_t send_flags;  /* SENDING: EXO_MSG_PAGES, EXO_MSG_CAP */
+    uint32_t call_serial; /* of the call it is in; part of the reply token */
+    struct list senders;  /* as callee: who queues, in order */
+    struct list callers;  /* as callee: who waits for a reply */
+
+    uint32_t nirqs; /* lines bound to it */
+    uint32_t nslots;
+    bool fp_used;
+    struct arch_fp fp;
+};
+_Static_assert(sizeof(struct vcpu) <= PAGE_SIZE, "a vcpu is one frame");
+_Static_assert(offsetof(struct vcpu, page_va) == sizeof(struct exo_regs), "assembly knows the offset");
+
+/* A STOPPED vcpu; its shared page is the USER page bound writable at va in space.
+ * 0, -EXO_ERANGE, -EXO_EUNBOUND, -EXO_ERIGHTS, -EXO_EINVAL (not RAM), -EXO_EQUOTA, -EXO_ENOMEM. */
+int vcpu_new(struct env *env, struct cpu *cpu, struct space *space, uint64_t va, struct vcpu **out);
+void vcpu_free(struct vcpu *vcpu); /* must be DEAD */
+
+pfn_t vcpu_frame(const struct vcpu *vcpu);
+/* The vcpu that a capability of type VCPU, GATE or EVENT, found alive, is about. */
+struct vcpu *vcpu_of(const struct cap *cap);
+
+/* READY, at the end or the front of its CPU's list. */
+void vcpu_ready(struct vcpu *vcpu);
+void vcpu_ready_first(struct vcpu *vcpu);
+/* Out of every queue it stands in, and its deadline with it; the state is the caller's to set. */
+void vcpu_unqueue(struct vcpu *vcpu);
+
+/* What a system call of a vcpu that is not running hands back: x0, and x1 to x7 cleared. */
+void vcpu_result(struct vcpu *vcpu, int64_t result);
+
+/* Enters the vcpu's upcall handler, its registers going to the shared page.  It must be unmasked, and running or
+ * about to.  Ends the environment where no entry is set. */
+void vcpu_upcall(struct vcpu *vcpu, enum exo_reason reason, uint64_t info, uint64_t detail);
+/* Delivers an EVENT upcall if one is due. */
+void vcpu_upcall_pending(struct vcpu *vcpu);
+
+#endif
