@@ -1,0 +1,27 @@
+# The kernel: $(OUT)/exo/exo.elf with symbols, $(OUT)/exo/Image to boot.
+EXO_SRC  := $(sort $(wildcard exo/*.c)) $(call sources,exo/arch/$(ARCH))
+EXO_OBJ  := $(EXO_SRC:%=$(OUT)/%.o)
+EXO_LDS  := exo/arch/$(ARCH)/kernel.ld
+KERNEL   := $(OUT)/exo/Image
+EXO_LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,--gc-sections -Wl,-z,max-page-size=4096 \
+               -Wl,--no-warn-rwx-segments -Wl,--fatal-warnings
+
+.PHONY: kernel
+kernel: $(KERNEL)
+
+$(EXO_OBJ): $(OUT)/%.o: % $(FLAGS)/exo.cflags $(LIBFDT_STAMP)
+	$(call say,CC,$<)
+	$(call compile,$(FLAGS)/exo.cflags)
+
+$(eval $(call flags_rule,exo.ldflags,$(EXO_LDFLAGS)))
+$(eval $(call flags_rule,exo.objs,$(EXO_OBJ)))
+
+$(OUT)/exo/exo.elf: $(EXO_OBJ) $(EXO_LDS) $(FLAGS)/exo.ldflags $(FLAGS)/exo.objs $(LIBFDT_STAMP)
+	$(call say,LD,$@)
+	$(Q)$(CC) @$(FLAGS)/exo.ldflags -Wl,-T,$(EXO_LDS) -Wl,-Map,$(@:.elf=.map) -o $@ $(EXO_OBJ) $(LIBFDT)/lib/libfdt.a -lgcc
+
+$(KERNEL): $(OUT)/exo/exo.elf
+	$(call say,IMAGE,$@)
+	$(Q)$(OBJCOPY) -O binary $< $@
+
+-include $(EXO_OBJ:.o=.d)

@@ -1,0 +1,47 @@
+# What must hold. tests/run runs the suites, adds them up and prints the closing line.
+
+.PHONY: test host-test qemu-test check-structure check-clang bench format
+
+# What suites find in their environment. A make that they call is one of its own, without our job server.
+test_env = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL CORBEL_OUT='$(OUT)' CORBEL_KERNEL='$(KERNEL)' CORBEL_BUNDLE='$(OUT)/bundle.cpio' \
+           CORBEL_TEST_BUNDLE='$(TEST_BUNDLE)' CORBEL_CC='$(WRAPPER)'
+
+test: all test-bundle host | tools-test
+	@$(test_env) tests/run structure tools clang host qemu
+host-test: host | tools-test
+	@$(test_env) tests/run host
+qemu-test: all test-bundle | tools-test
+	@$(test_env) tests/run qemu
+check-structure: $(NEWLIB_STAMP) $(LIBFDT_STAMP) $(FLAGS)/exo.cflags $(FLAGS)/app.cflags $(FLAGS)/libos.cflags | tools-test
+	@$(test_env) tests/run structure
+bench: all test-bundle | tools
+	@$(test_env) tests/bench/run
+
+# ---- Clang: every source of the target compiles with it too --------------------------------
+CLANG_OUT := $(OUT)/clang
+CLANG_EXO_OBJ   := $(EXO_SRC:%=$(CLANG_OUT)/%.o)
+CLANG_LIBOS_OBJ := $(LIBOS_SRC:%=$(CLANG_OUT)/%.o)
+CLANG_APP_SRC   := $(foreach a,$(APPS),$(call sources,apps/$(a))) $(foreach a,$(TEST_APPS),$(call sources,tests/apps/$(a)))
+CLANG_APP_OBJ   := $(CLANG_APP_SRC:%=$(CLANG_OUT)/%.o)
+
+check-clang: $(CLANG_EXO_OBJ) $(CLANG_LIBOS_OBJ) $(CLANG_APP_OBJ)
+clang_compile = $(Q)mkdir -p $(@D); $(CLANG) @$(1) $(2) -MD -MP -c -o $@ $<
+# An application's own flags and folder: the word behind apps/.
+clang_app = $(word 2,$(subst /, ,$(patsubst tests/%,%,$<)))
+
+$(CLANG_EXO_OBJ): $(CLANG_OUT)/%.o: % $(FLAGS)/clang-exo.cflags $(LIBFDT_STAMP) | tools-test
+	$(call say,CLANG,$<)
+	$(call clang_compile,$(FLAGS)/clang-exo.cflags)
+$(CLANG_LIBOS_OBJ): $(CLANG_OUT)/%.o: % $(FLAGS)/clang-libos.cflags $(NEWLIB_STAMP) $(LIBFDT_STAMP) | tools-test
+	$(call say,CLANG,$<)
+	$(call clang_compile,$(FLAGS)/clang-libos.cflags)
+$(CLANG_APP_OBJ): $(CLANG_OUT)/%.o: % $(FLAGS)/clang-app.cflags $(NEWLIB_STAMP) $(LIBFDT_STAMP) | tools-test
+	$(call say,CLANG,$<)
+	$(call clang_compile,$(FLAGS)/clang-app.cflags,$(APP_CFLAGS_$(clang_app)) -I$(patsubst %/$(clang_app)/,%,$(dir $<))/$(clang_app))
+$(FLAGS)/clang-exo.cflags $(FLAGS)/clang-libos.cflags $(FLAGS)/clang-app.cflags: | tools-test
+
+-include $(CLANG_EXO_OBJ:.o=.d) $(CLANG_LIBOS_OBJ:.o=.d) $(CLANG_APP_OBJ:.o=.d)
+
+# ---- Formatting ----------------------------------------------------------------------------
+format: | tools-test
+	@find include exo libos apps tests boards -name '*.[ch]' -type f -print0 2>/dev/null | xargs -0 -r clang-format -i

@@ -1,0 +1,110 @@
+/* The host: the inline half of arch/arch.h for a kernel that runs inside a test program.
+ *
+ * Physical memory is a file in memory, mapped at machine.linear; time is a variable; page tables are plain memory that
+ * the model in tlb.c walks.  User addresses have 48 bits in four levels, of which the lower half is used, so that a
+ * range of them can be the host process's own addresses (window.c). */
+#ifndef EXO_ARCH_INLINE_H
+#define EXO_ARCH_INLINE_H
+
+#include "base/types.h"
+#include "exo/abi.h"
+#include "machine.h"
+
+#define ARCH_PT_LEVELS  4u
+#define ARCH_USER_BITS  48u
+#define ARCH_TABLE_SLOT 255u
+#define ARCH_RAM_MAX    MACHINE_LINEAR_BYTES
+
+typedef uint64_t pte_t;
+
+enum pte_bits {
+    PTE_PRESENT = 1 << 0, /* the user may read */
+    PTE_WRITE = 1 << 1,
+    PTE_EXEC = 1 << 2,
+    PTE_DEVICE = 1 << 3,
+    PTE_TABLE = 1 << 4,
+    PTE_MAX_SHIFT = 8, /* enum exo_prot; READ always among them, so that no binding is all zeros */
+};
+#define PTE_ADDRESS 0x0000fffffffff000ull
+
+struct arch_fp {
+    uint64_t q[4];
+};
+
+static inline struct cpu *cpu_this(void)
+{
+    return machine.cpu;
+}
+
+static inline void *phys_to_virt(paddr_t pa)
+{
+    return machine.linear + pa.v;
+}
+
+static inline paddr_t virt_to_phys(const void *address)
+{
+    return (paddr_t){(uint64_t)((const uint8_t *)address - machine.linear)};
+}
+
+static inline uint64_t arch_time(void)
+{
+    return machine.time;
+}
+
+static inline bool arch_irq_pending(void)
+{
+    return machine_irq_due();
+}
+
+static inline uint64_t arch_atomic_or(uint64_t *word, uint64_t bits)
+{
+    return __atomic_fetch_or(word, bits, __ATOMIC_ACQ_REL);
+}
+
+static inline pte_t pte_table(paddr_t pa)
+{
+    return pa.v | PTE_TABLE | PTE_PRESENT;
+}
+
+static inline pte_t pte_leaf(paddr_t pa, unsigned prot, unsigned max, enum memory_type memory)
+{
+    pte_t pte = pa.v | (pte_t)(max | EXO_PROT_READ) << PTE_MAX_SHIFT;
+
+    if (prot != EXO_PROT_NONE)
+        pte |= PTE_PRESENT;
+    if (prot & EXO_PROT_WRITE)
+        pte |= PTE_WRITE;
+    if (prot & EXO_PROT_EXEC)
+        pte |= PTE_EXEC;
+    if (memory == MEMORY_DEVICE)
+        pte |= PTE_DEVICE;
+    return pte;
+}
+
+static inline bool pte_is_table(pte_t pte)
+{
+    return pte & PTE_TABLE;
+}
+
+static inline paddr_t pte_paddr(pte_t pte)
+{
+    return (paddr_t){pte & PTE_ADDRESS};
+}
+
+static inline unsigned pte_prot(pte_t pte)
+{
+    return (pte & PTE_PRESENT ? EXO_PROT_READ : 0u) | (pte & PTE_WRITE ? EXO_PROT_WRITE : 0u) |
+           (pte & PTE_EXEC ? EXO_PROT_EXEC : 0u);
+}
+
+static inline unsigned pte_max(pte_t pte)
+{
+    return pte >> PTE_MAX_SHIFT & EXO_PROT_ALL;
+}
+
+static inline enum memory_type pte_memory(pte_t pte)
+{
+    return pte & PTE_DEVICE ? MEMORY_DEVICE : MEMORY_NORMAL;
+}
+
+#endif

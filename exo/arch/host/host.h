@@ -1,0 +1,14 @@
+/* What the parts of the host architecture tell each other. */
+#ifndef ARCH_HOST_PARTS_H
+#define ARCH_HOST_PARTS_H
+
+#include <setjmp.h>
+
+#include "machine.h"
+
+/* Out of the kernel, to whoever called machine_try. */
+_Noreturn void host_leave(enum machine_end end);
+/* The end of every kernel entry: chooses who runs. */
+void host_enter_user(void);
+
+#endif

@@ -1,0 +1,116 @@
+/* The machine that the kernel believes to run on, as a test sees it.
+ *
+ * One CPU.  `machine.cpu->current` is the vcpu in user mode, and its user registers are current->regs.  A test plays
+ * the user: it makes calls (machine_call), touches memory through the TLB model (machine_touch), lets interrupts
+ * come (machine_irq, machine_advance).  Each of these enters the kernel as an architecture's entry code would, and
+ * leaves it through trap_leave().
+ *
+ * When the kernel has nothing to run and nothing to wait for, or stops the machine, the function that was
+ * called returns and machine.end tells why.  Nothing may be called after MACHINE_STOPPED.
+ *
+ * The kernel's variables are not put back: one process boots one machine (Check runs each test in a fresh one). */
+#ifndef ARCH_HOST_MACHINE_H
+#define ARCH_HOST_MACHINE_H
+
+#include "base/types.h"
+#include "exo/abi.h"
+
+#define MACHINE_LINEAR_BYTES (64ull << 30) /* physical addresses that may be RAM */
+#define MACHINE_HZ           1000000ull    /* of the counter: a tick is a microsecond */
+#define MACHINE_LINES        64u           /* interrupt lines; from MACHINE_LINE_MIN on they can be given away */
+#define MACHINE_LINE_MIN     32u
+#define MACHINE_DEVICE_BASE  0x08000000ull /* registers that "the kernel drives itself" */
+#define MACHINE_DEVICE_BYTES 0x20000ull
+
+struct cpu;
+struct vcpu;
+
+enum machine_end {
+    MACHINE_RUNS,    /* a vcpu is in user mode */
+    MACHINE_IDLE,    /* nobody is ready, and neither deadline nor interrupt is to come */
+    MACHINE_STOPPED, /* by machine_stop, boot_fail or panic: machine.console holds the sentence */
+};
+
+struct machine {
+    uint8_t *linear; /* where physical address 0 would be */
+    int memory;      /* the file that is RAM; offset: physical address */
+    struct cpu *cpu;
+    uint64_t time; /* ticks; moves when the test says so, or when the machine idles until a deadline */
+    uint64_t timer; /* EXO_FOREVER: off */
+    bool stay;      /* do not jump to the next deadline when idle, but return with MACHINE_IDLE */
+    unsigned asid_bits;
+    enum machine_end end;
+    enum exo_stop_how stopped;
+    char console[1024]; /* what the kernel wrote there */
+    size_t console_len;
+
+    uint64_t irq_raised, irq_enabled; /* a bit for each line */
+    uint64_t root;                    /* in the MMU: physical address of the root table, */
+    uint32_t asid;                    /* and its ASID */
+    uint64_t vcpu_pointer;            /* what user mode reads */
+    bool fp_on;
+    uint64_t fp[4]; /* the FP registers */
+    uint64_t fp_moves;
+};
+extern struct machine machine;
+
+/* Physical memory, without a kernel in it.  Before all else, once. */
+void machine_make(void);
+void machine_ram(uint64_t base, uint64_t len);
+
+/* Boots with the tree at a physical address; the kernel's image is said to lie at image_base. */
+void machine_boot(uint64_t image_base, uint64_t image_len, uint64_t tree_base);
+
+/* Calls fn, and returns early where the kernel stops or idles. */
+enum machine_end machine_try(void (*fn)(void *arg), void *arg);
+
+/* One kernel entry of the current vcpu: args become x0 to x7.  The value of x0 when it is back in user mode, with x1
+ * to x7 in its regs; MACHINE_AWAY while it is not, and then x0 and so on are there once it runs again. */
+#define MACHINE_AWAY INT64_MIN
+int64_t machine_call(uint64_t number, const uint64_t args[8]);
+/* Whether the current vcpu was last sent to its upcall entry; regs hold the upcall's arguments, the shared page
+ * the interrupted registers.  machine_call then returned what the interrupted x0 holds. */
+bool machine_in_upcall(const struct vcpu *vcpu);
+
+/* The current vcpu's access to memory: where the byte lies, or NULL after a page fault was taken.
+ * want: enum exo_prot.  Uses a stale TLB entry if the kernel left one behind. */
+void *machine_touch(uint64_t va, unsigned want);
+void machine_exception(enum exo_exception kind, uint64_t syndrome);
+/* The current vcpu uses FP registers: traps if need be; returns them. */
+uint64_t *machine_fp(void);
+
+/* Raises a line, which stays raised until it was taken.  Enters the kernel if it is not masked. */
+void machine_irq(uint32_t line);
+/* Lets time pass; interrupts are taken at its end. */
+void machine_advance(uint64_t ticks);
+/* Puts a READY or RUNNING vcpu on the CPU, as if the scheduler had come to choose it. */
+void machine_run(struct vcpu *vcpu);
+bool machine_irq_due(void);
+
+/* ---- the TLB model: a hit needs no table, an entry goes only by a flush ------------------------------------ */
+
+/* Looks an address up, filling the TLB on a miss: the entry's descriptor, 0 where a table has none. */
+uint64_t tlb_lookup(uint64_t va);
+/* Calls back for each entry: level 0 is a page, above it a table. */
+struct tlb_entry {
+    uint32_t asid;
+    unsigned level;
+    uint64_t va; /* of the first byte that it translates */
+    uint64_t pte;
+};
+void tlb_each(void (*each)(const struct tlb_entry *entry, void *arg), void *arg);
+uint64_t tlb_flushes(void);
+
+/* ---- user memory at the host's own addresses (window.c) ------------------------------------------------------ */
+
+#define MACHINE_WINDOW_BASE  0x200000000000ull
+#define MACHINE_WINDOW_BYTES 0x8000000000ull
+
+/* From now on the current environment's bindings between the window's ends can be touched by the test itself, at
+ * their own addresses.  A touch that the page tables do not allow asks `fault`; true: try again.  NULL or false: the
+ * touch is the test's bug, and it dies of SIGSEGV. */
+void window_open(bool (*fault)(uint64_t va, unsigned access));
+/* For the TLB model: these translations are gone. */
+void window_forget(uint64_t va, uint64_t bytes);
+
+#endif

@@ -1,0 +1,151 @@
+/* A model of translation caching, as mean as the architectures allow.
+ *
+ * Every walk leaves its entries behind, those for tables too (walk caches), and they stay until a flush names them.
+ * The walker may walk at any time without being asked: whenever the kernel has waited for its flushes (arch_tlb_sync),
+ * the addresses that were touched last are walked again, so that a table entry that is cleared only after the flush is
+ * found in the TLB by the audit. */
+#include "arch/arch.h"
+#include "audit.h"
+#include "host.h"
+#include "panic.h"
+
+#define ENTRIES 256u
+#define RECENT  8u
+#define PAGES   0u /* level */
+
+static struct tlb_entry entries[ENTRIES]; /* pte 0: unused */
+static unsigned used, victim;
+static uint64_t flushes;
+
+static struct {
+    uint32_t asid;
+    uint64_t va;
+} recent[RECENT];
+static unsigned recent_at;
+
+static uint64_t span(unsigned level)
+{
+    return 1ull << (PAGE_SHIFT + 9 * level);
+}
+
+static struct tlb_entry *find(uint64_t va, unsigned level)
+{
+    for (unsigned i = 0; i < used; i++)
+        if (entries[i].pte && entries[i].asid == machine.asid && entries[i].level == level &&
+            entries[i].va == align_down(va, span(level)))
+            return &entries[i];
+    return NULL;
+}
+
+static void add(uint64_t va, unsigned level, pte_t pte)
+{
+    unsigned at = used < ENTRIES ? used++ : victim++ % ENTRIES;
+
+    if (entries[at].pte && entries[at].level == PAGES)
+        window_forget(entries[at].va, PAGE_SIZE); /* capacity: a real TLB forgets as well */
+    entries[at] = (struct tlb_entry){machine.asid, level, align_down(va, span(level)), pte};
+}
+
+/* What one level says, from the cache or from memory. */
+static pte_t step(uint64_t table, uint64_t va, unsigned level)
+{
+    const struct tlb_entry *cached = find(va, level);
+    pte_t pte;
+
+    if (cached)
+        return cached->pte;
+    pte = ((const pte_t *)phys_to_virt((paddr_t){table}))[va >> (PAGE_SHIFT + 9 * level) & 511];
+    if (pte & PTE_PRESENT)
+        add(va, level, pte);
+    return pte;
+}
+
+static pte_t walk(uint64_t va)
+{
+    uint64_t table = machine.root;
+
+    for (unsigned level = ARCH_PT_LEVELS - 1; level > PAGES; level--) {
+        pte_t pte = step(table, va, level);
+
+        if (!(pte & PTE_PRESENT))
+            return 0;
+        table = pte_paddr(pte).v;
+    }
+    return step(table, va, PAGES);
+}
+
+uint64_t tlb_lookup(uint64_t va)
+{
+    const struct tlb_entry *cached = find(va, PAGES);
+
+    recent[recent_at].asid = machine.asid;
+    recent[recent_at].va = va;
+    recent_at = (recent_at + 1) % RECENT;
+    return cached ? cached->pte : walk(va);
+}
+
+void tlb_each(void (*each)(const struct tlb_entry *entry, void *arg), void *arg)
+{
+    for (unsigned i = 0; i < used; i++)
+        if (entries[i].pte)
+            each(&entries[i], arg);
+}
+
+uint64_t tlb_flushes(void)
+{
+    return flushes;
+}
+
+/* ---- what the kernel asks for -------------------------------------------------------------------------------------- */
+
+void arch_space_load(paddr_t root, uint32_t asid)
+{
+    if (asid != machine.asid)
+        window_forget(MACHINE_WINDOW_BASE, MACHINE_WINDOW_BYTES);
+    machine.root = root.v;
+    machine.asid = asid;
+}
+
+unsigned arch_asid_bits(void)
+{
+    return machine.asid_bits;
+}
+
+static void drop(struct tlb_entry *entry)
+{
+    if (entry->level == PAGES && entry->asid == machine.asid)
+        window_forget(entry->va, PAGE_SIZE);
+    entry->pte = 0;
+}
+
+void arch_tlb_flush_page(uint32_t asid, uva_t va)
+{
+    flushes++;
+    for (unsigned i = 0; i < used; i++)
+        if (entries[i].pte && entries[i].asid == asid && entries[i].level == PAGES && entries[i].va == va.v)
+            drop(&entries[i]);
+}
+
+void arch_tlb_flush_asid(uint32_t asid)
+{
+    flushes++;
+    for (unsigned i = 0; i < used; i++)
+        if (entries[i].pte && entries[i].asid == asid)
+            drop(&entries[i]);
+}
+
+void arch_tlb_flush_all(void)
+{
+    flushes++;
+    for (unsigned i = 0; i < used; i++)
+        if (entries[i].pte)
+            drop(&entries[i]);
+    used = 0;
+}
+
+void arch_tlb_sync(void)
+{
+    for (unsigned i = 0; i < RECENT; i++)
+        if (machine.asid && recent[i].asid == machine.asid && recent[i].va)
+            walk(recent[i].va);
+}

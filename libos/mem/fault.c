@@ -1,0 +1,63 @@
+/* Page faults: memory that is there but not bound yet is bound now.
+ *
+ * Runs in the upcall.  A walk through a region gets more pages each time, up to BATCH_MAX in one call; a fault
+ * elsewhere gets one page, so that sparse use stays cheap. */
+#include "rt/general_regs.h"
+
+#include "mem/mem.h"
+
+#include "os/exo.h"
+
+#define BATCH_MAX 32u
+
+struct mem mem;
+
+static uint64_t first_usable(const struct region *r)
+{
+    return r->va + (r->guard ? PAGE_SIZE : 0);
+}
+
+/* The pages to bind for a fault at page `va` of r, *from to *from + result. */
+static uint64_t choose(struct region *r, uint64_t va, uint64_t *from)
+{
+    uint64_t n = va == r->next_touch && r->batch ? min_u64(2 * r->batch, BATCH_MAX) : 1;
+
+    if (r->kind == OS_REGION_STACK) {
+        n = min_u64(n, (va - first_usable(r)) / PAGE_SIZE + 1);
+        *from = va - (n - 1) * PAGE_SIZE;
+        r->next_touch = *from - PAGE_SIZE;
+    } else {
+        n = min_u64(n, (r->end - va) / PAGE_SIZE);
+        *from = va;
+        r->next_touch = va + n * PAGE_SIZE;
+    }
+    r->batch = n;
+    return n;
+}
+
+/* Binds n pages from `from` on; if that cannot be done whole, the one at va. */
+static bool bind(const struct region *r, uint64_t va, uint64_t from, uint64_t n, int *error)
+{
+    int64_t rc = exo_page_alloc(EXO_SELF_SPACE, from, n, EXO_WANT_ANY, r->prot);
+
+    if (rc < 0 && n > 1)
+        rc = exo_page_alloc(EXO_SELF_SPACE, va, 1, EXO_WANT_ANY, r->prot);
+    *error = rc < 0 && rc != -EXO_EBOUND ? (int)-rc : 0;
+    return *error == 0;
+}
+
+bool mem_fault(uint64_t address, uint64_t access, int *error)
+{
+    uint64_t from, n, va = align_down(address, PAGE_SIZE);
+    struct region *r;
+
+    *error = 0;
+    if (mem.busy || access & EXO_ACCESS_BOUND)
+        return false;
+    r = region_find(&mem.set, address);
+    if (!r || (r->kind != OS_REGION_ANON && r->kind != OS_REGION_STACK) || access & ~(uint64_t)r->prot ||
+        va < first_usable(r))
+        return false;
+    n = choose(r, va, &from);
+    return bind(r, va, from, n, error);
+}

@@ -1,0 +1,273 @@
+/* The run time tests itself in a real process: `core` prints a line for each test, "ok - what" or "not ok - what", and
+ * exits with 1 if any failed.  `core HOW` ends in one of the ways of fatal.c. */
+#include "core.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "os/exo.h"
+#include "os/mem.h"
+#include "os/rt.h"
+#include "os/start.h"
+#include "os/thread.h"
+#include "os/time.h"
+
+#define PAGE ((size_t)PAGE_SIZE)
+#define RW (PROT_READ | PROT_WRITE)
+
+static int failures;
+
+static void report(bool good, const char *what)
+{
+    printf("%s - %s\n", good ? "ok" : "not ok", what);
+    failures += !good;
+}
+
+static uint64_t used(void)
+{
+    uint64_t limit, frames;
+
+    os_mem_use(&limit, &frames);
+    return frames;
+}
+
+static void *anonymous(size_t npages)
+{
+    return mmap(NULL, npages * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+/* ---- start ------------------------------------------------------------------------------------------------ */
+
+static _Thread_local int tls_set = 42;
+static _Thread_local long tls_zero[40];
+static int constructed;
+
+__attribute__((constructor)) static void construct(void)
+{
+    constructed = 1;
+}
+
+static void test_start(int argc, char **argv)
+{
+    report(constructed == 1, "constructors ran");
+    report(argc == 1 && strcmp(argv[0], "core") == 0 && argv[1] == NULL, "arguments");
+    report(getenv("PATH") != NULL && getenv("NOT_THERE") == NULL, "environment");
+    report(tls_set == 42 && tls_zero[39] == 0, "P5 thread-local storage");
+}
+
+/* ---- memory ----------------------------------------------------------------------------------------------- */
+
+static sigjmp_buf back;
+static volatile sig_atomic_t last_signal;
+
+static void jump_back(int sig)
+{
+    last_signal = sig;
+    siglongjmp(back, 1);
+}
+
+/* Does a touch of p end in SIGSEGV? */
+static bool faults(volatile char *p, bool write)
+{
+    last_signal = 0;
+    signal(SIGSEGV, jump_back);
+    if (sigsetjmp(back, 1) == 0) {
+        if (write)
+            *p = 1;
+        else
+            (void)*p;
+    }
+    signal(SIGSEGV, SIG_DFL);
+    return last_signal == SIGSEGV;
+}
+
+static void test_map(void)
+{
+    uint64_t before = used();
+    char *p = anonymous(256);
+    bool zero = true;
+
+    report(p != MAP_FAILED && used() <= before + 1, "P3 nothing is bound before it is touched");
+    for (size_t i = 0; i < 256; i++) {
+        zero &= p[i * PAGE] == 0;
+        p[i * PAGE] = (char)i;
+    }
+    report(zero && used() >= before + 256, "P3 pages come zeroed when touched");
+    munmap(p + 10 * PAGE, 10 * PAGE);
+    report(p[9 * PAGE] == 9 && p[20 * PAGE] == 20 && faults(p + 10 * PAGE, false), "P3 unmapped in part");
+    mprotect(p, 2 * PAGE, PROT_READ);
+    report(faults(p, true) && !faults(p, false), "P3 write protection");
+    mprotect(p, 2 * PAGE, PROT_NONE);
+    report(faults(p, false), "P3 no access at all");
+    mprotect(p, 2 * PAGE, RW);
+    report(p[PAGE] == 1, "P3 content survives protection");
+    report(faults(NULL, true) && faults((char *)UINT64_MAX, false), "P2 null and kernel addresses");
+    munmap(p, 256 * PAGE);
+    report(used() <= before + 3, "P3 unmapping gives all back");
+    report(mmap(NULL, PAGE, PROT_WRITE | PROT_EXEC, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0) == MAP_FAILED,
+           "P4 never writable and executable");
+}
+
+static void test_heap(void)
+{
+    uint64_t before = used();
+    char *p = malloc(2 << 20);
+
+    report(p != NULL, "P6 malloc of 2 MiB");
+    memset(p, 1, 2 << 20);
+    report(used() > before + 500, "P6 which takes frames");
+    free(p);
+    report(used() < before + 64, "P6 and gives them back");
+    report(malloc((size_t)1 << 33) == NULL && errno == ENOMEM,
+           "P6 malloc of more than there is answers NULL");
+    report(malloc((size_t)64 << 20) == NULL, "P6 malloc of more than the account has answers NULL");
+}
+
+static int deep(int n)
+{
+    volatile char frame[1024];
+
+    frame[0] = (char)n;
+    return n > 0 ? deep(n - 1) + frame[0] * 0 : 0;
+}
+
+/* ---- threads ---------------------------------------------------------------------------------------------- */
+
+static void *private_state(void *arg)
+{
+    int n = (int)(intptr_t)arg;
+    bool fresh = tls_set == 42 && tls_zero[0] == 0;
+
+    tls_set = errno = n;
+    os_thread_yield();
+    return (void *)(intptr_t)(fresh && tls_set == n && errno == n);
+}
+
+static void *printer(void *arg)
+{
+    for (int i = 0; i < 20; i++) {
+        snprintf(arg, 32, "%d %f", i, i * 0.5);
+        os_thread_yield();
+    }
+    return arg;
+}
+
+static void test_threads(void)
+{
+    struct os_thread *t[16];
+    static char text[16][32];
+    bool good = true;
+    uint64_t before;
+
+    for (intptr_t i = 0; i < 16; i++)
+        good &= os_thread_create(&t[i], NULL, private_state, (void *)(i + 100)) == 0;
+    for (int i = 0; i < 16; i++) {
+        void *result = NULL;
+
+        os_thread_join(t[i], &result);
+        good &= result != NULL;
+    }
+    report(good && tls_set == 42, "P5 each thread has its own storage and errno");
+    for (int i = 0; i < 16; i++)
+        os_thread_create(&t[i], NULL, printer, text[i]);
+    for (int i = 0; i < 16; i++)
+        os_thread_join(t[i], NULL);
+    for (int i = 0; i < 16; i++)
+        good &= strcmp(text[i], "19 9.500000") == 0;
+    report(good, "P6 newlib from several threads");
+    before = used();
+    for (int i = 0; i < 1000; i++) {
+        os_thread_create(&t[0], NULL, private_state, NULL);
+        os_thread_join(t[0], NULL);
+    }
+    report(used() <= before + 1, "P5 a thousand threads leave nothing behind");
+}
+
+static void *sleeper(void *arg)
+{
+    os_sleep_until(os_deadline_ns(20000000));
+    return arg;
+}
+
+static void test_time(void)
+{
+    const struct timespec ten_ms = {.tv_nsec = 10000000};
+    struct timespec a, b;
+    struct os_thread *t[8];
+    uint64_t start;
+
+    clock_gettime(CLOCK_MONOTONIC, &a);
+    nanosleep(&ten_ms, NULL);
+    clock_gettime(CLOCK_MONOTONIC, &b);
+    report((b.tv_sec - a.tv_sec) * 1000000000 + b.tv_nsec - a.tv_nsec >= 10000000,
+           "P9 nanosleep is not early");
+    start = os_uptime_ns();
+    for (int i = 0; i < 8; i++)
+        os_thread_create(&t[i], NULL, sleeper, NULL);
+    for (int i = 0; i < 8; i++)
+        os_thread_join(t[i], NULL);
+    report(os_uptime_ns() - start >= 20000000 && os_uptime_ns() - start < 160000000,
+           "P9 threads sleep side by side");
+}
+
+/* ---- signals ---------------------------------------------------------------------------------------------- */
+
+static void note(int sig)
+{
+    volatile double spoil = 3.0;
+
+    spoil = spoil * 7.0 + sig;
+    last_signal = sig;
+}
+
+static void test_signals(exo_handle_t event)
+{
+    double x = 1.0;
+    bool good = true;
+    uint64_t got;
+
+    signal(SIGUSR1, note);
+    for (int i = 0; i < 100; i++) { /* each comes as an upcall, with x in an FP register */
+        last_signal = 0;
+        x += 0.5;
+        exo_signal(event, 1ull << SIGUSR1);
+        good &= last_signal == SIGUSR1;
+    }
+    report(good && x == 51.0, "P2 handlers disturb no registers");
+    os_signals_hold();
+    last_signal = 0;
+    exo_signal(event, 1ull << SIGUSR1);
+    good = last_signal == 0 && os_event_wait(1ull << OS_EVENT_LAST, EXO_FOREVER, true, &got) == -EINTR;
+    os_signals_release();
+    report(good && last_signal == SIGUSR1, "K28 a held signal ends the wait that follows");
+    exo_signal(event, 1ull << OS_EVENT_LAST);
+    report(os_event_wait(1ull << OS_EVENT_LAST, EXO_FOREVER, false, &got) == 0 && got == 1ull
+                                                                                             << OS_EVENT_LAST,
+           "an event that came before the wait");
+}
+
+int main(int argc, char **argv)
+{
+    int64_t event = exo_event_create(OS_HANDLE_VCPU, OS_EVENT_SIGNALS | 1ull << OS_EVENT_LAST);
+
+    if (argc == 2)
+        return fatal(argv[1]);
+    test_start(argc, argv);
+    test_map();
+    test_heap();
+    report(deep(3000) == 0, "P3 the stack grows");
+    test_threads();
+    test_time();
+    report(event > 0, "an event capability for ourselves");
+    if (event > 0)
+        test_signals((exo_handle_t)event);
+    printf("core: %d failed\n", failures);
+    return failures != 0;
+}
