@@ -1,11 +1,10 @@
 #include "env.h"
 
 #include "panic.h"
-#include "vcpu.h"
 
 void (*env_tell)(pfn_t vcpu, uint32_t serial, uint64_t bits);
-void (*env_vcpu_end)(struct vcpu *vcpu);
-void (*env_vcpu_free)(struct vcpu *vcpu);
+void (*env_vcpus_end)(struct env *env);
+void (*env_vcpu_free)(struct env *env);
 
 pfn_t env_frame(const struct env *env)
 {
@@ -94,8 +93,6 @@ int env_new_first(pfn_t pfn, uint64_t limit, struct env **out)
 
 void env_end(struct env *env, enum exo_end_reason reason, uint64_t code, uint64_t pc, uint64_t address)
 {
-    struct list *at, *next;
-
     if (env->state == EXO_ENV_ENDED)
         return;
     env->state = EXO_ENV_ENDED;
@@ -103,7 +100,7 @@ void env_end(struct env *env, enum exo_end_reason reason, uint64_t code, uint64_
     env->code = code;
     env->pc = pc;
     env->address = address;
-    list_for_each_safe(at, next, &env->vcpus) env_vcpu_end(list_entry(at, struct vcpu, in_env));
+    env_vcpus_end(env);
     if (!env->parent)
         boot_fail("the first program ended (reason %u, status %lu, pc 0x%lx, address 0x%lx)", reason, code, pc,
                   address);
@@ -120,7 +117,7 @@ static struct env *first_child(struct env *env)
 static void release_one(struct env *env)
 {
     if (!list_empty(&env->vcpus)) {
-        env_vcpu_free(list_entry(env->vcpus.next, struct vcpu, in_env));
+        env_vcpu_free(env);
         return;
     }
     if (!list_empty(&env->spaces)) {

@@ -46,9 +46,10 @@ bool env_destroy_step(struct env *env);
 pfn_t env_frame(const struct env *env);
 struct env *env_of(const struct cap *cap); /* of type ENV, found alive */
 
-/* event.c registers here how the watcher is told; gate.c and irq.c how a vcpu that ends leaves its peers and lines. */
+/* What stands above registers here: event.c how the watcher is told; syscall.c how an environment's vcpus end, and
+ * how its first one, ended, is freed. */
 extern void (*env_tell)(pfn_t vcpu, uint32_t serial, uint64_t bits);
-extern void (*env_vcpu_end)(struct vcpu *vcpu);
-extern void (*env_vcpu_free)(struct vcpu *vcpu);
+extern void (*env_vcpus_end)(struct env *env);
+extern void (*env_vcpu_free)(struct env *env);
 
 #endif

@@ -340,6 +340,11 @@ void frame_unref(pfn_t pfn)
         frame_free(pfn);
 }
 
+pfn_t frame_free_head(unsigned order)
+{
+    return free_lists[order];
+}
+
 bool frame_is_object(pfn_t pfn, enum exo_frame_kind kind, uint32_t serial)
 {
     return frame_is_ram(pfn) && frame_entry(pfn)->kind == kind && frame_entry(pfn)->serial == serial;

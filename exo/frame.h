@@ -65,6 +65,9 @@ void frame_ref(pfn_t pfn);
 bool frame_ref_possible(pfn_t pfn);
 void frame_unref(pfn_t pfn);
 
+/* The first block on the free list of an order, 0: none; for the audit. */
+pfn_t frame_free_head(unsigned order);
+
 /* Is the object at pfn still the one of this kind and serial? */
 bool frame_is_object(pfn_t pfn, enum exo_frame_kind kind, uint32_t serial);
 

@@ -6,11 +6,6 @@
 #define SERIAL_BITS 28u
 #define SERIAL_MASK ((1u << SERIAL_BITS) - 1)
 
-static bool prot_ok(unsigned prot)
-{
-    return !(prot & ~EXO_PROT_ALL) && (prot & (EXO_PROT_WRITE | EXO_PROT_EXEC)) != (EXO_PROT_WRITE | EXO_PROT_EXEC);
-}
-
 /* ---- what goes along with a message --------------------------------------------------------------------- */
 
 static int send_cap(struct vcpu *from, struct vcpu *to, const struct exo_send *send, struct cap **out)
@@ -36,7 +31,7 @@ static int send_pages(struct vcpu *from, struct vcpu *to, const struct exo_send 
 {
     int rc;
 
-    if (send->npages == 0 || send->npages > EXO_RANGE_MAX || !prot_ok(send->prot))
+    if (send->npages == 0 || send->npages > EXO_RANGE_MAX || !space_prot_ok(send->prot))
         return -EXO_EINVAL;
     if (send->npages > recv->max_pages)
         return -EXO_ERANGE;

@@ -78,6 +78,11 @@ static bool tlb_may_hold(const struct space *space)
     return space->asid_generation == asid_generation;
 }
 
+bool space_in_tlb(const struct space *space)
+{
+    return tlb_may_hold(space);
+}
+
 /* Frees va's tables from the lowest up, as far as they are empty. */
 static void tables_trim(struct space *space, uint64_t va)
 {

@@ -29,6 +29,12 @@ struct space {
 /* Is [va, va + n pages) page aligned, inside user space, and clear of the tables' window? */
 bool space_range_ok(uint64_t va, uint64_t n);
 
+/* A combination of enum exo_prot that a page may have: never both writable and executable. */
+static inline bool space_prot_ok(uint64_t prot)
+{
+    return prot <= EXO_PROT_ALL && (prot & (EXO_PROT_WRITE | EXO_PROT_EXEC)) != (EXO_PROT_WRITE | EXO_PROT_EXEC);
+}
+
 /* A space in a SPACE frame: 0, -EXO_EQUOTA, -EXO_ENOMEM. */
 int space_new(struct account *account, struct space **out);
 /* Unbinds a bounded piece; true when all is gone, and the frame freed. */
@@ -64,5 +70,7 @@ void space_load(struct space *space);
 /* No user space in the MMU. */
 void space_unload(void);
 void spaces_init(paddr_t empty_root);
+/* May a TLB hold translations of it?  For the audit. */
+bool space_in_tlb(const struct space *space);
 
 #endif

@@ -18,11 +18,6 @@ static int find(uint64_t handle, enum exo_cap_type type, unsigned rights, struct
     return cap_find(&self()->owner, handle, type, rights, out);
 }
 
-static bool prot_ok(uint64_t prot)
-{
-    return prot <= EXO_PROT_ALL && (prot & (EXO_PROT_WRITE | EXO_PROT_EXEC)) != (EXO_PROT_WRITE | EXO_PROT_EXEC);
-}
-
 /* A space by handle, and a range in it, of which *n is what this call will do. */
 static int find_range(uint64_t handle, unsigned rights, uint64_t va, uint64_t *n, struct space **out)
 {
@@ -64,7 +59,7 @@ static int decode_want(uint64_t want, uint64_t flags, struct frame_want *out)
     uint64_t limit = (flags & EXO_ALLOC_LIMIT_MASK) >> EXO_ALLOC_LIMIT_SHIFT;
 
     if (flags & ~(uint64_t)(EXO_PROT_ALL | EXO_ALLOC_CONTIG | EXO_ALLOC_LIMIT_MASK) ||
-        !prot_ok(flags & EXO_PROT_ALL) || (limit && (limit <= PAGE_SHIFT || limit > 48)))
+        !space_prot_ok(flags & EXO_PROT_ALL) || (limit && (limit <= PAGE_SHIFT || limit > 48)))
         return -EXO_EINVAL;
     if (want != EXO_WANT_ANY && want > UINT32_MAX)
         return -EXO_EINVAL;
@@ -104,7 +99,7 @@ CALL6(page_map, dst_handle, va, src_handle, sva, n, prot)
         rc = find_range(src_handle, EXO_RIGHT_READ, sva, &n, &src);
     if (rc)
         return rc;
-    if (!prot_ok(prot) || max > EXO_PROT_ALL || (max && (prot & ~max)))
+    if (!space_prot_ok(prot) || max > EXO_PROT_ALL || (max && (prot & ~max)))
         return -EXO_EINVAL;
     rc = space_copy(dst, va, src, sva, n, (unsigned)prot, (unsigned)(max ? max : prot));
     return rc ? rc : (int64_t)n;
@@ -115,7 +110,7 @@ CALL4(page_protect, space_handle, va, n, prot)
     struct space *space;
     int rc = find_range(space_handle, EXO_RIGHT_USE, va, &n, &space);
 
-    if (!rc && !prot_ok(prot))
+    if (!rc && !space_prot_ok(prot))
         rc = -EXO_EINVAL;
     if (!rc)
         rc = space_protect(space, va, n, (unsigned)prot);
@@ -393,7 +388,7 @@ static void call_wait(struct vcpu *current)
 
 static void call_resume(struct vcpu *current)
 {
-    current->regs = current->page->regs;
+    regs_copy(&current->regs, &current->page->regs);
     arch_regs_sanitize(&current->regs);
     current->page->upcall_masked = 0;
 }
@@ -639,11 +634,23 @@ static void vcpu_end(struct vcpu *vcpu)
     vcpu->state = VCPU_DEAD;
 }
 
+static void vcpus_end(struct env *env)
+{
+    struct list *at, *next;
+
+    list_for_each_safe(at, next, &env->vcpus) vcpu_end(list_entry(at, struct vcpu, in_env));
+}
+
+static void vcpu_free_first(struct env *env)
+{
+    vcpu_free(list_entry(env->vcpus.next, struct vcpu, in_env));
+}
+
 void syscall_init(void)
 {
     event_init();
-    env_vcpu_end = vcpu_end;
-    env_vcpu_free = vcpu_free;
+    env_vcpus_end = vcpus_end;
+    env_vcpu_free = vcpu_free_first;
 }
 
 #define ENTRY(name, nargs, args, what) call_##name,

@@ -107,7 +107,7 @@ void vcpu_upcall(struct vcpu *vcpu, enum exo_reason reason, uint64_t info, uint6
         env_end(vcpu->env, EXO_END_UPCALL, reason, vcpu->regs.pc, info);
         return;
     }
-    page->regs = vcpu->regs;
+    regs_copy(&page->regs, &vcpu->regs);
     page->reason = reason;
     page->info = info;
     page->detail = detail;

@@ -59,6 +59,21 @@ struct vcpu {
 _Static_assert(sizeof(struct vcpu) <= PAGE_SIZE, "a vcpu is one frame");
 _Static_assert(offsetof(struct vcpu, page_va) == sizeof(struct exo_regs), "assembly knows the offset");
 
+/* Word by word: a struct assignment of this size becomes a call of memcpy. */
+static inline void regs_copy(struct exo_regs *to, const struct exo_regs *from)
+{
+    uint64_t *t = to->x;
+    const uint64_t *f = from->x;
+
+    for (unsigned i = 0; i + 1 < sizeof(*to) / 8; i += 2) { /* pairs: one load and one store each */
+        uint64_t a = f[i], b = f[i + 1];
+
+        t[i] = a;
+        t[i + 1] = b;
+    }
+    to->tls = from->tls;
+}
+
 /* A STOPPED vcpu; its shared page is the USER page bound writable at va in space.
  * 0, -EXO_ERANGE, -EXO_EUNBOUND, -EXO_ERIGHTS, -EXO_EINVAL (not RAM), -EXO_EQUOTA, -EXO_ENOMEM. */
 int vcpu_new(struct env *env, struct cpu *cpu, struct space *space, uint64_t va, struct vcpu **out);

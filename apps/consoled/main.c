@@ -13,7 +13,8 @@ static struct console console;
 static struct pl011 uart;
 static const struct os_start_grant *irq;
 static int irq_bit; /* of the event word */
-static bool paused; /* bytes wait in the device, because there is no room for them */
+static bool may_have =
+    true; /* the device may hold bytes: it interrupted, or there was no room for all of them */
 
 /* ---- the device, as the console sees it ------------------------------------------------------------------------ */
 
@@ -34,49 +35,43 @@ static void uart_discard(void *ctx)
         ;
 }
 
-static const struct console_dev uart_dev = {uart_transmit, uart_idle, uart_discard};
-
-/* ---- input ------------------------------------------------------------------------------------------------------ */
-
-/* Fetch what there is while there is room for it; the rest stays in the device until there is. */
-static void receive(void)
+/* Fetch what there is while there is room for it; the rest stays in the device, which is quiet until then. */
+static bool uart_fetch(void *ctx)
 {
     enum pl011_rx got = PL011_RX_BYTE;
+    bool some = false;
     uint8_t byte;
+    if (!may_have)
+        return false;
     while (got != PL011_RX_NONE && console_can_receive(&console)) {
-        got = pl011_receive(&uart, &byte);
+        got = pl011_receive(ctx, &byte);
+        some = some || got != PL011_RX_NONE;
         if (got == PL011_RX_BYTE)
             console_receive(&console, byte);
         else if (got == PL011_RX_BREAK)
             console_break(&console);
     }
-    bool full = got != PL011_RX_NONE;
-    if (full && !paused)
-        pl011_receive_pause(&uart);
-    else if (!full && paused)
-        pl011_receive_resume(&uart);
-    paused = full;
+    may_have = got != PL011_RX_NONE;
+    if (may_have)
+        pl011_receive_pause(ctx);
+    else
+        pl011_receive_resume(ctx);
+    return some;
 }
 
-/* Reads make room for bytes, bytes answer reads: until neither moves. */
-static void move(void)
-{
-    do {
-        receive();
-        console_pump(&console);
-    } while (paused && console_can_receive(&console));
-}
+static const struct console_dev uart_dev = {uart_transmit, uart_fetch, uart_idle, uart_discard};
 
 static void event(struct os_server *os, uint64_t bits)
 {
+    bool interrupt = (bits & OS_EVENT_MASK(irq_bit)) != 0;
     (void)os;
-    if (bits & OS_EVENT_MASK(irq_bit)) {
+    if (interrupt) {
         pl011_irq(&uart);
-        move();
-        (void)exo_irq_ack(irq->handle, irq->base);
-    } else {
-        move();
+        may_have = true;
     }
+    console_pump(&console);
+    if (interrupt)
+        (void)exo_irq_ack(irq->handle, irq->base);
     if (bits & OS_EVENT_MASK(OS_EVENT_FLUSH))
         console_stop(&console);
 }
@@ -145,6 +140,6 @@ int main(void)
         os_log("consoled: %s: %s\n", what, strerror(-err));
         return 1;
     }
-    move();
+    console_pump(&console);
     return os_serve(&console.os) != 0;
 }

@@ -12,9 +12,10 @@
 #include "os/start.h"
 #include "os/time.h"
 
-static const char help[] = "Usage: exoinfo\n"
-                           "Prints, from the kernel's tables: the machine, frames by kind, what each environment\n"
-                           "pays for, the CPUs' counters, and who owns which slices.\n";
+static const char help[] =
+    "Usage: exoinfo\n"
+    "Prints, from the kernel's tables: the machine, frames by kind, what each environment\n"
+    "pays for, the CPUs' counters, and who owns which slices.\n";
 
 /* npages of a table, mapped; NULL and a word about it when that fails. */
 static const void *map_table(exo_handle_t info, enum exo_info_table table, uint64_t npages)
@@ -50,8 +51,9 @@ static void print_machine(const struct exo_system *system)
     printf("interface version %" PRIu32 ", %" PRIu32 " CPU%s, counter at %" PRIu64 " Hz, up %" PRIu64 " s\n",
            system->abi_version, system->ncpus, system->ncpus == 1 ? "" : "s", system->counter_hz,
            os_uptime_ns() / 1000000000);
-    printf("frames %" PRIu32 " to %" PRIu64 "; %" PRIu32 " slots of %" PRIu32 " us on each CPU\n\n", system->first_frame,
-           (uint64_t)system->first_frame + system->nframes - 1, system->slots, system->slot_us);
+    printf("frames %" PRIu32 " to %" PRIu64 "; %" PRIu32 " slots of %" PRIu32 " us on each CPU\n\n",
+           system->first_frame, (uint64_t)system->first_frame + system->nframes - 1, system->slots,
+           system->slot_us);
 }
 
 static void print_kinds(const struct exo_system *system)
@@ -108,8 +110,9 @@ static void print_payers(const struct exo_system *system, const struct exo_frame
         char name[48];
         const uint32_t *f = payers[i].frames;
 
-        printf("%-24s %8" PRIu32 " %6" PRIu32 " %6" PRIu32 " %5" PRIu32 " %5" PRIu32 "\n", payer_name(payers[i].env, name),
-               f[EXO_FRAME_USER], f[EXO_FRAME_TABLE], f[EXO_FRAME_SPACE], f[EXO_FRAME_VCPU], f[EXO_FRAME_CAPS]);
+        printf("%-24s %8" PRIu32 " %6" PRIu32 " %6" PRIu32 " %5" PRIu32 " %5" PRIu32 "\n",
+               payer_name(payers[i].env, name), f[EXO_FRAME_USER], f[EXO_FRAME_TABLE], f[EXO_FRAME_SPACE],
+               f[EXO_FRAME_VCPU], f[EXO_FRAME_CAPS]);
     }
     putchar('\n');
 }
@@ -118,12 +121,14 @@ static void print_payers(const struct exo_system *system, const struct exo_frame
 
 static void print_cpu(const struct exo_system *system, const struct exo_cpu_info *cpu, unsigned number)
 {
-    uint32_t shown = system->slots < ARRAY_LEN(cpu->slot_env) ? system->slots : (uint32_t)ARRAY_LEN(cpu->slot_env);
+    uint32_t shown =
+        system->slots < ARRAY_LEN(cpu->slot_env) ? system->slots : (uint32_t)ARRAY_LEN(cpu->slot_env);
     unsigned owned = 0;
 
-    printf("cpu %u: calls %" PRIu64 ", interrupts %" PRIu64 ", switches %" PRIu64 ", upcalls %" PRIu64 ", idle %" PRIu64
-           " ms\n",
-           number, cpu->calls, cpu->interrupts, cpu->switches, cpu->upcalls, os_ticks_to_ns(cpu->idle_ticks) / 1000000);
+    printf("cpu %u: calls %" PRIu64 ", interrupts %" PRIu64 ", switches %" PRIu64 ", upcalls %" PRIu64
+           ", idle %" PRIu64 " ms\n",
+           number, cpu->calls, cpu->interrupts, cpu->switches, cpu->upcalls,
+           os_ticks_to_ns(cpu->idle_ticks) / 1000000);
     for (uint32_t slot = 0; slot < shown; slot++) {
         char name[48];
 

@@ -4,9 +4,10 @@
 #include "../common/tool.h"
 #include "os/exo.h"
 
-static const char help[] = "Usage: free\n"
-                           "Prints the machine's memory in KiB: all that programs may have, used, free; and what the\n"
-                           "kernel's image and tables take besides.  exoinfo tells more.\n";
+static const char help[] =
+    "Usage: free\n"
+    "Prints the machine's memory in KiB: all that programs may have, used, free; and what the\n"
+    "kernel's image and tables take besides.  exoinfo tells more.\n";
 
 static uint64_t kib(uint64_t frames)
 {
@@ -26,7 +27,7 @@ int main(int argc, char **argv)
     for (unsigned kind = EXO_FRAME_USER; kind <= EXO_FRAME_IOTABLE; kind++)
         used += system->frames[kind];
     printf("%12s %12s %12s %12s\n", "total/KiB", "used", "free", "kernel");
-    printf("%12" PRIu64 " %12" PRIu64 " %12" PRIu64 " %12" PRIu64 "\n", kib(used + free_frames), kib(used), kib(free_frames),
-           kib(own));
+    printf("%12" PRIu64 " %12" PRIu64 " %12" PRIu64 " %12" PRIu64 "\n", kib(used + free_frames), kib(used),
+           kib(free_frames), kib(own));
     return tool_finish("free", TOOL_OK);
 }

@@ -17,7 +17,8 @@
 /* A file by its path, with or without the leading slash: 1, 0: not there, or an enum newc_error with *at. */
 static int bundle_find(const struct init *in, const char *path, struct newc_entry *e, uint64_t *at)
 {
-    struct newc_reader r = newc_open((const void *)(uintptr_t)in->system->bundle_va, in->system->bundle_bytes);
+    struct newc_reader r =
+        newc_open((const void *)(uintptr_t)in->system->bundle_va, in->system->bundle_bytes);
     int rc;
 
     while ((rc = newc_next(&r, e)) > 0)
@@ -35,7 +36,8 @@ static int bundle_file(struct init *in, const char *path, struct newc_entry *e)
     if (rc > 0)
         return 0;
     if (rc < 0)
-        say(&in->say, "init: the bundle is damaged at byte %llu: %s", (unsigned long long)at, newc_strerror(rc));
+        say(&in->say, "init: the bundle is damaged at byte %llu: %s", (unsigned long long)at,
+            newc_strerror(rc));
     else
         say(&in->say, "init: the bundle has no file \"%s\"", path);
     return -ENOENT;
@@ -139,8 +141,11 @@ static int make_block(const struct init *in, const struct manifest_app *app, voi
 {
     const char *argv[ARGS_MAX + 4], *envp[ARGS_MAX + 1];
     struct os_start_fd fds[3];
-    struct os_start_parts parts = {
-        .path = app->path, .argv = (char *const *)argv, .envp = (char *const *)envp, .fds = fds, .umask = 022};
+    struct os_start_parts parts = {.path = app->path,
+                                   .argv = (char *const *)argv,
+                                   .envp = (char *const *)envp,
+                                   .fds = fds,
+                                   .umask = 022};
     int rc = make_args(in, app, argv);
 
     if (!rc)

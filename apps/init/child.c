@@ -51,7 +51,8 @@ static int make_pages(struct proc *p)
     int rc = (int)exo_info_map(EXO_FIRST_INFO, EXO_INFO_SYSTEM, 0, p->space, OS_SYSTEM_VA);
 
     if (!rc)
-        rc = os_page_map(p->space, OS_PTABLE_VA, EXO_SELF_SPACE, OS_PTABLE_VA, OS_PTABLE_PAGES, EXO_PROT_READ, NULL);
+        rc = os_page_map(p->space, OS_PTABLE_VA, EXO_SELF_SPACE, OS_PTABLE_VA, OS_PTABLE_PAGES, EXO_PROT_READ,
+                         NULL);
     if (!rc)
         rc = os_page_alloc(p->space, OS_VCPU_VA, 1, READ_WRITE, NULL);
     if (!rc)

@@ -8,8 +8,8 @@
 #include "base/types.h"
 
 #define DEVICE_WINDOWS_MAX 8u
-#define DEVICE_LINES_MAX   8u
-#define DEVTREE_WHY_BYTES  200u
+#define DEVICE_LINES_MAX 8u
+#define DEVTREE_WHY_BYTES 200u
 
 struct device {
     const char *name; /* the node's, with its unit address */

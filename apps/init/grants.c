@@ -21,8 +21,8 @@ static struct os_start_grant *next_grant(const struct giving *g)
 }
 
 /* Grants a capability and notes it. */
-static int give(const struct giving *g, const struct os_start_grant *note, exo_handle_t cap, unsigned rights, uint64_t a,
-                uint64_t b)
+static int give(const struct giving *g, const struct os_start_grant *note, exo_handle_t cap, unsigned rights,
+                uint64_t a, uint64_t b)
 {
     struct os_start_grant *grant = next_grant(g);
     int64_t handle = grant ? child_grant(g->p, cap, rights, a, b) : -E2BIG;
@@ -41,7 +41,8 @@ static int give(const struct giving *g, const struct os_start_grant *note, exo_h
 
 static int give_window(const struct giving *g, const struct device *d, unsigned i)
 {
-    struct os_start_grant note = {.kind = OS_GRANT_MMIO, .base = d->windows[i].base, .bytes = d->windows[i].bytes};
+    struct os_start_grant note = {
+        .kind = OS_GRANT_MMIO, .base = d->windows[i].base, .bytes = d->windows[i].bytes};
     uint64_t first = align_down(note.base, PAGE_SIZE), end = align_up(note.base + note.bytes, PAGE_SIZE);
 
     snprintf(note.name, sizeof(note.name), "%.20s:%u", d->name, i % 10);
@@ -121,7 +122,8 @@ static int give_info(const struct giving *g)
 static int show(const struct giving *g, const char *name, uint64_t va, uint64_t from, uint64_t bytes)
 {
     struct os_start_grant *grant = next_grant(g);
-    uint64_t first = align_down(from, PAGE_SIZE), npages = (align_up(from + bytes, PAGE_SIZE) - first) / PAGE_SIZE;
+    uint64_t first = align_down(from, PAGE_SIZE),
+             npages = (align_up(from + bytes, PAGE_SIZE) - first) / PAGE_SIZE;
     int rc;
 
     if (!grant || bytes == 0)

@@ -30,9 +30,9 @@ struct init {
 
     exo_handle_t exit_event; /* sets exit_bits in our own event word */
     uint8_t exit_bits[EXIT_CLASSES];
-    struct list dying;    /* procs that are being taken down, a bounded piece at a time */
-    uint64_t start_va;    /* windows into children: a start block, */
-    uint64_t load_va;     /* and a piece of a program */
+    struct list dying; /* procs that are being taken down, a bounded piece at a time */
+    uint64_t start_va; /* windows into children: a start block, */
+    uint64_t load_va;  /* and a piece of a program */
 
     struct { /* of each application: when it was last started anew, and how often since */
         uint64_t since;
@@ -43,9 +43,9 @@ struct init {
 };
 
 /* boot.c */
-int boot_manifest(struct init *in);               /* 0, or -1 after a sentence */
-void boot_start_all(struct init *in);             /* what the manifest starts, in order */
-int boot_start(struct init *in, unsigned app);    /* 0, or a negative errno after a sentence */
+int boot_manifest(struct init *in);            /* 0, or -1 after a sentence */
+void boot_start_all(struct init *in);          /* what the manifest starts, in order */
+int boot_start(struct init *in, unsigned app); /* 0, or a negative errno after a sentence */
 int boot_load(struct init *in, struct proc *p, const char *path, uint64_t *entry); /* from the bundle */
 
 /* child.c: one process's kernel objects.  Errors are negative errno values; what was made stays in *p. */
@@ -60,7 +60,8 @@ void child_signal(const struct proc *p, uint64_t bits);
 int grants_give(struct init *in, struct proc *p, struct os_start *start);
 
 /* life.c */
-struct proc *life_new(struct init *in, struct proc *parent, const struct manifest_app *app, const char *path, int *error);
+struct proc *life_new(struct init *in, struct proc *parent, const struct manifest_app *app, const char *path,
+                      int *error);
 void life_abort(struct init *in, struct proc *p);  /* a NEW process, or one that never became visible */
 void life_ended(struct init *in, uint64_t bits);   /* exit_bits that were set */
 void life_step(struct init *in);                   /* some work on those that die */
@@ -71,7 +72,7 @@ void services_withdraw(struct init *in, struct proc *p); /* it ended */
 int64_t services_connect(struct init *in, struct proc *p, const char *name, struct os_words *w);
 int64_t services_provide(struct init *in, struct proc *p, const char *name);
 void services_gave_up(struct init *in, unsigned app); /* it will not come back */
-void services_tell_peers(struct init *in); /* a process ended */
+void services_tell_peers(struct init *in);            /* a process ended */
 
 /* spawn.c */
 int64_t spawn_begin(struct init *in, struct proc *parent, struct os_words *w);

@@ -16,9 +16,9 @@
 #include "init.h"
 #include "os/time.h"
 
-#define RESTARTS_MAX       5u
+#define RESTARTS_MAX 5u
 #define RESTARTS_WITHIN_NS 10000000000ull
-#define STEPS_AT_A_TIME    16u
+#define STEPS_AT_A_TIME 16u
 
 static const char *base_name(const char *path)
 {
@@ -29,7 +29,8 @@ static const char *base_name(const char *path)
 
 /* ---- beginnings ----------------------------------------------------------------------------------------- */
 
-static int add(struct init *in, struct proc *parent, const struct manifest_app *app, const char *path, struct proc **out)
+static int add(struct init *in, struct proc *parent, const struct manifest_app *app, const char *path,
+               struct proc **out)
 {
     struct proc *p;
     int rc = table_add(&in->table, parent, base_name(path), app != &in->manifest.template, &p);
@@ -38,7 +39,8 @@ static int add(struct init *in, struct proc *parent, const struct manifest_app *
         return rc;
     snprintf(p->path, sizeof(p->path), "%s", path);
     p->app = app;
-    p->reaches = app == &in->manifest.template && parent != in->self ? app->reaches & parent->reaches : app->reaches;
+    p->reaches =
+        app == &in->manifest.template && parent != in->self ? app->reaches & parent->reaches : app->reaches;
     p->exit_class = p->entry->pid % EXIT_CLASSES;
     p->trusted_image = app != &in->manifest.template;
     p->peer = os_peer_make(&in->server, p->entry->pid);
@@ -49,7 +51,8 @@ static int add(struct init *in, struct proc *parent, const struct manifest_app *
     return 0;
 }
 
-struct proc *life_new(struct init *in, struct proc *parent, const struct manifest_app *app, const char *path, int *error)
+struct proc *life_new(struct init *in, struct proc *parent, const struct manifest_app *app, const char *path,
+                      int *error)
 {
     struct proc *p = NULL;
 
@@ -95,9 +98,9 @@ static const char *access_name(uint64_t access)
 
 static void say_fault(struct init *in, const struct proc *p)
 {
-    say(&in->say, "init: pid %u (%s) ended by a page fault: %s of 0x%llx at pc 0x%llx", (unsigned)p->entry->pid,
-        p->entry->name, access_name((uint64_t)ask(p, EXO_ENV_CODE)), (unsigned long long)ask(p, EXO_ENV_ADDRESS),
-        (unsigned long long)ask(p, EXO_ENV_PC));
+    say(&in->say, "init: pid %u (%s) ended by a page fault: %s of 0x%llx at pc 0x%llx",
+        (unsigned)p->entry->pid, p->entry->name, access_name((uint64_t)ask(p, EXO_ENV_CODE)),
+        (unsigned long long)ask(p, EXO_ENV_ADDRESS), (unsigned long long)ask(p, EXO_ENV_PC));
 }
 
 static int say_exception(struct init *in, const struct proc *p)
@@ -106,8 +109,10 @@ static int say_exception(struct init *in, const struct proc *p)
         const char *what;
         int sig;
     } kinds[] = {
-        [EXO_EXC_UNDEFINED] = {"an undefined instruction", SIGILL}, [EXO_EXC_BREAKPOINT] = {"a breakpoint", SIGTRAP},
-        [EXO_EXC_ALIGNMENT] = {"a misaligned access", SIGBUS},      [EXO_EXC_FP] = {"a floating-point error", SIGFPE},
+        [EXO_EXC_UNDEFINED] = {"an undefined instruction", SIGILL},
+        [EXO_EXC_BREAKPOINT] = {"a breakpoint", SIGTRAP},
+        [EXO_EXC_ALIGNMENT] = {"a misaligned access", SIGBUS},
+        [EXO_EXC_FP] = {"a floating-point error", SIGFPE},
         [EXO_EXC_OTHER] = {"an exception", SIGILL},
     };
     uint64_t code = (uint64_t)ask(p, EXO_ENV_CODE);
@@ -128,8 +133,8 @@ static uint32_t exit_status(struct init *in, const struct proc *p, uint64_t code
     if (sig == 0 || sig > 31)
         return 255u << 8;
     if (code & OS_EXIT_UNSAID)
-        say(&in->say, "init: pid %u (%s) ended by signal %u, and had no memory left to say more", (unsigned)p->entry->pid,
-            p->entry->name, (unsigned)sig);
+        say(&in->say, "init: pid %u (%s) ended by signal %u, and had no memory left to say more",
+            (unsigned)p->entry->pid, p->entry->name, (unsigned)sig);
     return (uint32_t)sig;
 }
 
@@ -147,7 +152,8 @@ static uint32_t wait_status(struct init *in, const struct proc *p)
     case EXO_END_EXCEPTION:
         return (uint32_t)say_exception(in, p);
     case EXO_END_UPCALL:
-        say(&in->say, "init: pid %u (%s) ended: it has no entry for upcalls", (unsigned)p->entry->pid, p->entry->name);
+        say(&in->say, "init: pid %u (%s) ended: it has no entry for upcalls", (unsigned)p->entry->pid,
+            p->entry->name);
         return SIGSEGV;
     default:
         return p->kill_signal ? (uint32_t)p->kill_signal : SIGKILL;
@@ -161,8 +167,7 @@ static void leave_children(struct init *in, struct proc *p)
 {
     struct list *at, *next;
 
-    list_for_each_safe(at, next, &p->children)
-    {
+    list_for_each_safe (at, next, &p->children) {
         struct proc *child = list_entry(at, struct proc, sibling);
 
         if (child->entry->state == OS_PROC_NEW) {
@@ -256,8 +261,8 @@ static void restart(struct init *in, unsigned app)
         in->restarts[app].count = 0;
     }
     if (++in->restarts[app].count > RESTARTS_MAX) {
-        say(&in->say, "init: %s ended %u times within %llu seconds: it is not started again", a->path, RESTARTS_MAX + 1,
-            RESTARTS_WITHIN_NS / 1000000000);
+        say(&in->say, "init: %s ended %u times within %llu seconds: it is not started again", a->path,
+            RESTARTS_MAX + 1, RESTARTS_WITHIN_NS / 1000000000);
         services_gave_up(in, app);
         return;
     }

@@ -21,7 +21,8 @@ static int make_windows(struct init *in)
 
 static int make_table(struct init *in)
 {
-    int rc = os_page_alloc(EXO_SELF_SPACE, OS_PTABLE_VA, OS_PTABLE_PAGES, EXO_PROT_READ | EXO_PROT_WRITE, NULL);
+    int rc =
+        os_page_alloc(EXO_SELF_SPACE, OS_PTABLE_VA, OS_PTABLE_PAGES, EXO_PROT_READ | EXO_PROT_WRITE, NULL);
 
     if (rc)
         return (int)os_from_exo(rc);

@@ -7,11 +7,11 @@
 
 #include "base/types.h"
 
-#define MANIFEST_APPS_MAX     64u
+#define MANIFEST_APPS_MAX 64u
 #define MANIFEST_SERVICES_MAX 64u
-#define MANIFEST_SLICES_MAX   8u
-#define MANIFEST_WHY_BYTES    200u
-#define MANIFEST_VERSION      1u
+#define MANIFEST_SLICES_MAX 8u
+#define MANIFEST_WHY_BYTES 200u
+#define MANIFEST_VERSION 1u
 
 /* A string list: count strings, one behind the other. */
 struct manifest_list {

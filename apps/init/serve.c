@@ -178,7 +178,9 @@ static int64_t op_setpgid(struct os_server *s, struct os_peer *peer, struct os_w
 {
     struct init *in = init_of(s);
     struct proc *by = caller(s, peer);
-    struct proc *p = w->w[1] == 0 ? by : w->w[1] <= INT32_MAX ? table_find(&in->table, (uint32_t)w->w[1]) : NULL;
+    struct proc *p = w->w[1] == 0           ? by
+                     : w->w[1] <= INT32_MAX ? table_find(&in->table, (uint32_t)w->w[1])
+                                            : NULL;
 
     if (!p || (p != by && p->parent != by))
         return -ESRCH;

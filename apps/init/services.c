@@ -33,7 +33,8 @@ static int64_t refuse(struct init *in, struct proc *p, const char *name)
 {
     if (p->refusals++ < REFUSALS_SAID)
         say(&in->say, "init: %s may not reach \"%s\": %s does not list it", p->entry->name, name,
-            p->app == &in->manifest.template ? "the manifest's template, or who started it," : "its manifest entry");
+            p->app == &in->manifest.template ? "the manifest's template, or who started it,"
+                                             : "its manifest entry");
     return -EACCES;
 }
 
@@ -84,7 +85,8 @@ int64_t services_provide(struct init *in, struct proc *p, const char *name)
 
     if (service < 0 || !(p->app->provides & bit(service))) {
         if (p->refusals++ < REFUSALS_SAID)
-            say(&in->say, "init: %s may not offer \"%s\": its manifest entry does not list it", p->entry->name, name);
+            say(&in->say, "init: %s may not offer \"%s\": its manifest entry does not list it",
+                p->entry->name, name);
         return -EACCES;
     }
     if (in->providers[service])

@@ -21,34 +21,36 @@ struct proc {
     struct proc *parent;
     struct list children; /* in the order of their making */
     struct list sibling;
-    struct proc *job;     /* what init started, and this one descends from; itself */
-    struct proc *owner;   /* whose `processes` its children count against, besides the job's: the nearest of itself
+    struct proc *job; /* what init started, and this one descends from; itself */
+    struct proc
+        *owner; /* whose `processes` its children count against, besides the job's: the nearest of itself
                            * and its ancestors that has a manifest entry of its own */
     struct proc *counted; /* the owner that it counts against: its parent's; NULL: init's children */
     uint32_t owned;       /* how many count against this one as owner, */
     uint32_t members;     /* and how many as their job's leader */
     const struct manifest_app *app;
-    uint64_t reaches; /* services, as bits: the app's, and no more than the parent's where it is the template's */
-    char path[128];   /* cut at its end if longer; for sentences */
+    uint64_t
+        reaches; /* services, as bits: the app's, and no more than the parent's where it is the template's */
+    char path[128]; /* cut at its end if longer; for sentences */
 
     exo_handle_t env, space, vcpu, event;
-    uint32_t exit_class;      /* which event bit says that it ended */
-    int kill_signal;          /* it was ended by us, with this signal */
-    bool ended;               /* the kernel has ended its environment */
-    bool destroyed;           /* and all of it is gone */
-    bool told_of;             /* its parent was told */
-    bool trusted_image;       /* init loads it, from the bundle, */
-    uint64_t image_entry;     /* to be entered here */
-    struct list dying;        /* in the list of those that are being taken down */
+    uint32_t exit_class;  /* which event bit says that it ended */
+    int kill_signal;      /* it was ended by us, with this signal */
+    bool ended;           /* the kernel has ended its environment */
+    bool destroyed;       /* and all of it is gone */
+    bool told_of;         /* its parent was told */
+    bool trusted_image;   /* init loads it, from the bundle, */
+    uint64_t image_entry; /* to be entered here */
+    struct list dying;    /* in the list of those that are being taken down */
 
     struct os_peer *peer; /* its requests */
     bool waits;           /* a WAIT is deferred */
     int32_t wait_for;     /* as os_wait's pid */
-    struct proc *told;    /* the child that the latest answer told of; it goes with the next request, since that
+    struct proc *told; /* the child that the latest answer told of; it goes with the next request, since that
                            * answer may not arrive */
-    int32_t connects;     /* a CONNECT is deferred: the service's index; -1: none */
-    unsigned refusals;    /* sentences said about it */
-    int restart_index;    /* which of the manifest's applications init started here; -1: none */
+    int32_t connects;  /* a CONNECT is deferred: the service's index; -1: none */
+    unsigned refusals; /* sentences said about it */
+    int restart_index; /* which of the manifest's applications init started here; -1: none */
 };
 
 struct table {

@@ -6,9 +6,10 @@
 #include "os/proc.h"
 #include "os/time.h"
 
-static const char help[] = "Usage: ps\n"
-                           "Lists the processes: number, parent, group, state (N being made, R runs or waits,\n"
-                           "Z ended and not asked for yet), memory in use and allowed in KiB, age in seconds, name.\n";
+static const char help[] =
+    "Usage: ps\n"
+    "Lists the processes: number, parent, group, state (N being made, R runs or waits,\n"
+    "Z ended and not asked for yet), memory in use and allowed in KiB, age in seconds, name.\n";
 
 static char state_letter(uint32_t state)
 {
@@ -20,9 +21,9 @@ static void print_entry(const struct os_proc_entry *e)
     int64_t used = e->state == OS_PROC_ALIVE ? os_proc_used(e->pid) : 0;
     uint64_t age = os_ticks_to_ns(os_ticks() - e->start_ticks) / 1000000000;
 
-    printf("%5" PRIu32 " %5" PRIu32 " %5" PRIu32 " %c %8" PRId64 " %8" PRIu32 " %8" PRIu64 " %s\n", e->pid, e->ppid, e->pgid,
-           state_letter(e->state), used < 0 ? 0 : used * (PAGE_SIZE / 1024), e->limit_pages * (PAGE_SIZE / 1024), age,
-           e->name);
+    printf("%5" PRIu32 " %5" PRIu32 " %5" PRIu32 " %c %8" PRId64 " %8" PRIu32 " %8" PRIu64 " %s\n", e->pid,
+           e->ppid, e->pgid, state_letter(e->state), used < 0 ? 0 : used * (PAGE_SIZE / 1024),
+           e->limit_pages * (PAGE_SIZE / 1024), age, e->name);
 }
 
 static int by_pid(const void *a, const void *b)

@@ -9,16 +9,20 @@ EXO_LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,--gc-sections -
 .PHONY: kernel
 kernel: $(KERNEL)
 
+# The kernel is optimized as one program (-flto in exo.cflags). The compiler calls lib.c's functions by itself,
+# which link-time optimization does not see, so that file stays out of it.
+$(OUT)/exo/arch/$(ARCH)/lib.c.o: EXO_NO_LTO := -fno-lto
+
 $(EXO_OBJ): $(OUT)/%.o: % $(FLAGS)/exo.cflags $(LIBFDT_STAMP)
 	$(call say,CC,$<)
-	$(call compile,$(FLAGS)/exo.cflags)
+	$(call compile,$(FLAGS)/exo.cflags $(EXO_NO_LTO))
 
 $(eval $(call flags_rule,exo.ldflags,$(EXO_LDFLAGS)))
 $(eval $(call flags_rule,exo.objs,$(EXO_OBJ)))
 
 $(OUT)/exo/exo.elf: $(EXO_OBJ) $(EXO_LDS) $(FLAGS)/exo.ldflags $(FLAGS)/exo.objs $(LIBFDT_STAMP)
 	$(call say,LD,$@)
-	$(Q)$(CC) @$(FLAGS)/exo.ldflags -Wl,-T,$(EXO_LDS) -Wl,-Map,$(@:.elf=.map) -o $@ $(EXO_OBJ) $(LIBFDT)/lib/libfdt.a -lgcc
+	$(Q)$(CC) @$(FLAGS)/exo.cflags @$(FLAGS)/exo.ldflags -Wl,-T,$(EXO_LDS) -Wl,-Map,$(@:.elf=.map) -o $@ $(EXO_OBJ) $(LIBFDT)/lib/libfdt.a -lgcc
 
 $(KERNEL): $(OUT)/exo/exo.elf
 	$(call say,IMAGE,$@)

@@ -2,8 +2,8 @@
 # always on. build/host/libexo.a is the kernel with exo/arch/host as its machine, build/host/libos.a
 # every libOS module but libos/arch and libos/libc (libos/arch/host comes along where it is).
 #
-# Each tests/host/test_*.c is a program of its own; the other sources there are linked into all of
-# them. tests/host/host.mk may say what one suite needs beyond that:
+# Each tests/host/test_*.c is a program of its own; the other sources there are a library, libhelp.a, from
+# which each takes what it uses. tests/host/host.mk may say what one suite needs beyond that:
 #     HOST_SRC_test_NAME := apps/sh/lex.c        HOST_CFLAGS_test_NAME := -Iapps/sh
 
 HOST := build/host
@@ -33,6 +33,7 @@ endef
 $(eval $(call host_flags_rule,cflags,$(HOST_CFLAGS) $$$$(pkg-config --cflags check)))
 $(eval $(call host_flags_rule,libexo.objs,$(HOST_EXO_OBJ)))
 $(eval $(call host_flags_rule,libos.objs,$(HOST_LIBOS_OBJ)))
+$(eval $(call host_flags_rule,libhelp.objs,$(HOST_HELP_OBJ)))
 
 $(HOST_ALL_OBJ): $(HOST)/%.o: % $(HOST)/flags/cflags
 	$(call say,HOSTCC,$<)
@@ -40,6 +41,7 @@ $(HOST_ALL_OBJ): $(HOST)/%.o: % $(HOST)/flags/cflags
 
 $(HOST)/libexo.a: $(HOST_EXO_OBJ)
 $(HOST)/libos.a: $(HOST_LIBOS_OBJ)
+$(HOST)/libhelp.a: $(HOST_HELP_OBJ)
 $(HOST)/lib%.a: $(HOST)/flags/lib%.objs
 	$(call say,AR,$@)
 	$(Q)rm -f $@; ar crsD $@ @$<
@@ -48,7 +50,7 @@ define host_test_rule
 $(HOST)/tests/$(1): $(HOST)/tests/host/$(1).c.o $(HOST_SRC_$(1):%=$(HOST)/%.o) $(HOST_HELP_OBJ) $(HOST)/libos.a $(HOST)/libexo.a
 	$$(call say,HOSTLD,$$@)
 	$$(Q)mkdir -p $$(@D); $(HOSTCC) $(HOST_SANITIZE) -o $$@ $$(filter %.o,$$^) \
-	    -Wl,--start-group $(HOST)/libos.a $(HOST)/libexo.a -Wl,--end-group $$(HOST_LDLIBS)
+	    -Wl,--start-group $(HOST)/libhelp.a $(HOST)/libos.a $(HOST)/libexo.a -Wl,--end-group $$(HOST_LDLIBS)
 endef
 $(foreach t,$(HOST_TEST_SRC),$(eval $(call host_test_rule,$(basename $(notdir $(t))))))
 

@@ -76,7 +76,7 @@ FDT_INC  := -isystem $(LIBFDT)/include
 TARGET    = $(TARGET_CFLAGS) $(TARGET_CFLAGS_$(ARCH))
 EXO_ALL   = $(TARGET) $(EXO_CFLAGS) $(EXO_CFLAGS_$(ARCH)) $(FDT_INC)
 
-$(eval $(call flags_rule,exo.cflags,$(EXO_ALL) $$(GCC_INC)))
+$(eval $(call flags_rule,exo.cflags,$(EXO_ALL) -flto=auto $$(GCC_INC)))
 $(eval $(call flags_rule,libos.cflags,$(TARGET) $(LIBOS_CFLAGS) $(FDT_INC) $$(GCC_INC)))
 $(eval $(call flags_rule,app.cflags,$(TARGET) $(APP_CFLAGS) $(FDT_INC) $$(GCC_INC)))
 # Clang is held to the same warnings; it only has no say in what gcc's flags mean.

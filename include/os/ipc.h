@@ -18,9 +18,9 @@
 #include "base/types.h"
 #include "exo/abi.h"
 
-#define OS_SERVICE_NAME_MAX 23u              /* characters: a-z, 0-9, '-', '_' and '.' */
-#define OS_SESSION_BYTES    (16u * PAGE_SIZE) /* a usual size of the shared buffer */
-#define OS_SESSION_MAX      (16u * PAGE_SIZE) /* the largest that a server takes */
+#define OS_SERVICE_NAME_MAX 23u            /* characters: a-z, 0-9, '-', '_' and '.' */
+#define OS_SESSION_BYTES (16u * PAGE_SIZE) /* a usual size of the shared buffer */
+#define OS_SESSION_MAX (16u * PAGE_SIZE)   /* the largest that a server takes */
 
 /* Event bits of an application's main vcpu that init sets.  Bits 1 to 31 are signals; os_event_alloc() (os/rt.h)
  * hands out those above these. */
@@ -36,11 +36,11 @@ struct os_words {
     uint64_t w[EXO_MSG_WORDS];
 };
 
-enum os_op_common { /* what every service understands */
-    OS_OP_CONNECT,  /* pages come along: the shared buffer */
-    OS_OP_CANCEL,   /* forget the request that this client has under way */
-    OS_OP_CLOSE,    /* forget this client */
-    OS_OP_FIRST = 16, /* a service's own operations start here */
+enum os_op_common {                   /* what every service understands */
+                    OS_OP_CONNECT,    /* pages come along: the shared buffer */
+                    OS_OP_CANCEL,     /* forget the request that this client has under way */
+                    OS_OP_CLOSE,      /* forget this client */
+                    OS_OP_FIRST = 16, /* a service's own operations start here */
 };
 
 /* The negative errno for an answer of the kernel: 0 and counts stay as they are, EXO errors are translated. */
@@ -75,7 +75,8 @@ int64_t os_request(struct os_session *s, struct os_words *w, uint64_t deadline);
 int64_t os_request_nointr(struct os_session *s, struct os_words *w);
 
 /* The same, taking npages pages along, shared with these rights (enum exo_prot): what an operation asks for. */
-int64_t os_request_pages(struct os_session *s, struct os_words *w, const void *pages, uint32_t npages, unsigned prot);
+int64_t os_request_pages(struct os_session *s, struct os_words *w, const void *pages, uint32_t npages,
+                         unsigned prot);
 
 /* Close the session and free its buffer.  Safe on one that is closed. */
 void os_disconnect(struct os_session *s);
@@ -108,11 +109,11 @@ typedef int64_t os_op_fn(struct os_server *server, struct os_peer *peer, struct 
 #define OS_PEER_HASH 64u
 
 struct os_server {
-    const char *name;           /* the service; the manifest entry must list it under `provides` */
-    os_op_fn *const *ops;       /* the handler of op OS_OP_FIRST + i; NULL: -ENOSYS */
+    const char *name;     /* the service; the manifest entry must list it under `provides` */
+    os_op_fn *const *ops; /* the handler of op OS_OP_FIRST + i; NULL: -ENOSYS */
     size_t nops;
-    uint32_t max_peers;         /* further clients get -EMFILE; at most 1024 */
-    void *ctx;                  /* the server's own */
+    uint32_t max_peers; /* further clients get -EMFILE; at most 1024 */
+    void *ctx;          /* the server's own */
     /* All may be NULL. */
     int (*connect)(struct os_server *server, struct os_peer *peer); /* 0, or a negative errno: refused */
     void (*gone)(struct os_server *server, struct os_peer *peer);   /* its process ended; free peer->data */
@@ -127,16 +128,16 @@ struct os_server {
         uint32_t npages;
         uint32_t prot;
     } came;
-    uint64_t events;                                                /* bits of the event word that this server takes */
-    void (*event)(struct os_server *server, uint64_t bits);         /* called from the loop, never from an upcall */
-    uint64_t deadline;                                              /* counter ticks; EXO_FOREVER (or 0): none */
-    void (*timeout)(struct os_server *server);                      /* the deadline passed (and was set to EXO_FOREVER) */
+    uint64_t events; /* bits of the event word that this server takes */
+    void (*event)(struct os_server *server, uint64_t bits); /* called from the loop, never from an upcall */
+    uint64_t deadline;                                      /* counter ticks; EXO_FOREVER (or 0): none */
+    void (*timeout)(struct os_server *server); /* the deadline passed (and was set to EXO_FOREVER) */
     /* private to libos/ipc: */
     struct os_peer *hash[OS_PEER_HASH];
     struct list ready;
     uint32_t npeers;
-    uint64_t windows_va;     /* max_peers + 1 windows of window_pages each */
-    uint16_t *free_windows;  /* a stack of them */
+    uint64_t windows_va;    /* max_peers + 1 windows of window_pages each */
+    uint16_t *free_windows; /* a stack of them */
     uint32_t nfree_windows;
     uint64_t stranger; /* a token that is answered next, of somebody who is no peer; 0: none */
     int64_t stranger_result;

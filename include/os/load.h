@@ -7,7 +7,7 @@
 #include "os/proc.h"
 
 #define LOAD_BATCH_PAGES 16u
-#define LOAD_WHY_BYTES   200u
+#define LOAD_WHY_BYTES 200u
 
 struct load_ops {
     /* npages (at most LOAD_BATCH_PAGES) new zeroed pages in the child at va, for a while also at *window here. */
@@ -24,11 +24,12 @@ struct load_ops {
 
 /* Loads the image named `path`.  0 and *entry, or a negative errno and a sentence in why.  After a failure
  * pages may remain in the child, which the caller destroys; no window remains open. */
-int os_load(const char *path, const struct os_image *image, const struct load_ops *ops, void *ctx, uint64_t *entry,
-            char why[LOAD_WHY_BYTES]);
+int os_load(const char *path, const struct os_image *image, const struct load_ops *ops, void *ctx,
+            uint64_t *entry, char why[LOAD_WHY_BYTES]);
 
 /* The decoding part: 0 or -ENOEXEC or what reading gives. */
-int os_load_plan(const char *path, const struct os_image *image, struct elf64_plan *plan, char why[LOAD_WHY_BYTES]);
+int os_load_plan(const char *path, const struct os_image *image, struct elf64_plan *plan,
+                 char why[LOAD_WHY_BYTES]);
 
 /* Operations on a real child through its SPACE capability; the window is at window_va in this space. */
 struct load_space {

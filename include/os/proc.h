@@ -24,8 +24,9 @@
 
 /* The argument of env_exit: 0 to 255 is an exit status, 256 + n says that signal n ended the process. */
 #define OS_EXIT_STATUS(status) ((uint64_t)((status)&0xff))
-#define OS_EXIT_SIGNAL(sig)    (256u + (uint64_t)((sig)&0x3f))
-#define OS_EXIT_UNSAID         512u /* added to OS_EXIT_SIGNAL: the process could not say why, so init says that much */
+#define OS_EXIT_SIGNAL(sig) (256u + (uint64_t)((sig)&0x3f))
+#define OS_EXIT_UNSAID                                                                                       \
+    512u /* added to OS_EXIT_SIGNAL: the process could not say why, so init says that much */
 
 /* End this process.  atexit handlers and stdio are the caller's business: this is _exit(). */
 _Noreturn void os_exit(int status);
@@ -39,7 +40,7 @@ _Noreturn void os_exit_signal(int sig);
 
 enum os_proc_state {
     OS_PROC_NONE,
-    OS_PROC_NEW,    /* being made: has a pid, does not run yet */
+    OS_PROC_NEW, /* being made: has a pid, does not run yet */
     OS_PROC_ALIVE,
     OS_PROC_ZOMBIE, /* ended; its parent has not asked yet */
 };
@@ -52,7 +53,7 @@ struct os_proc_entry {
     uint32_t status; /* ZOMBIE: as waitpid gives it */
     uint32_t env_id; /* how frames name it in the frame table (os_frame.account) */
     uint32_t limit_pages;
-    uint32_t job;    /* pid of the application that init started and that this one descends from */
+    uint32_t job; /* pid of the application that init started and that this one descends from */
     uint64_t start_ticks;
     char name[24];
 };
@@ -92,14 +93,14 @@ struct os_image {
 typedef int os_inherit_fn(void *ctx, uint32_t pid, struct os_start_fd *fds, unsigned max);
 
 struct os_spawn {
-    const char *path;        /* absolute: what the manifest is asked about */
+    const char *path; /* absolute: what the manifest is asked about */
     char *const *argv;
-    char *const *envp;       /* NULL: empty */
-    const char *cwd;         /* NULL: "/" */
+    char *const *envp; /* NULL: empty */
+    const char *cwd;   /* NULL: "/" */
     uint32_t umask;
-    int32_t pgid;            /* 0: a group of its own; < 0: the parent's; else an existing group of this session */
+    int32_t pgid; /* 0: a group of its own; < 0: the parent's; else an existing group of this session */
     const struct os_image *image;
-    os_inherit_fn *inherit;  /* NULL: no descriptors */
+    os_inherit_fn *inherit; /* NULL: no descriptors */
     void *inherit_ctx;
 };
 

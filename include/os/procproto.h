@@ -7,8 +7,8 @@
 
 enum os_proc_op {
     OS_PROC_CONNECT = OS_OP_FIRST, /* w1..w3: service -> w1: gate.  Answered when the service is there. */
-    OS_PROC_PROVIDE,   /* w1..w3: service */
-    OS_PROC_SPAWN,     /* w1: pgid as os_spawn.pgid; one page: the path, ended by 0 -> w1: pid, w2: SPACE handle or 0 */
+    OS_PROC_PROVIDE,               /* w1..w3: service */
+    OS_PROC_SPAWN, /* w1: pgid as os_spawn.pgid; one page: the path, ended by 0 -> w1: pid, w2: SPACE handle or 0 */
     OS_PROC_START,     /* w1: pid, w2: entry point; pages: the start block */
     OS_PROC_ABORT,     /* w1: pid */
     OS_PROC_WAIT,      /* w1: pid as os_wait's, w2: flags -> w1: pid or 0, w2: status */

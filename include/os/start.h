@@ -11,11 +11,11 @@
 #include "base/types.h"
 #include "exo/abi.h"
 
-#define OS_START_MAGIC   0x7472617473736f63ull
+#define OS_START_MAGIC 0x7472617473736f63ull
 #define OS_START_VERSION 1u
-#define OS_START_MAX_BYTES  (32u * PAGE_SIZE) /* header, arguments and environment together */
+#define OS_START_MAX_BYTES (32u * PAGE_SIZE) /* header, arguments and environment together */
 #define OS_START_MAX_GRANTS 64u
-#define OS_START_MAX_FDS    64u
+#define OS_START_MAX_FDS 64u
 
 /* Handles at fixed places in every spawned process. */
 enum os_well_known_handles {
@@ -28,10 +28,10 @@ enum os_well_known_handles {
 
 enum os_grant_kind {
     OS_GRANT_NONE,
-    OS_GRANT_MMIO,   /* handle: EXO_CAP_MMIO; base, bytes: physical, as in the device tree's `reg` */
-    OS_GRANT_IRQ,    /* handle: EXO_CAP_IRQ; base: the line; bytes: 1; flags: trigger, as in the device tree */
-    OS_GRANT_SLICE,  /* handle: EXO_CAP_SLICE; base: first slot; bytes: number of slots */
-    OS_GRANT_INFO,   /* handle: EXO_CAP_INFO */
+    OS_GRANT_MMIO,  /* handle: EXO_CAP_MMIO; base, bytes: physical, as in the device tree's `reg` */
+    OS_GRANT_IRQ,   /* handle: EXO_CAP_IRQ; base: the line; bytes: 1; flags: trigger, as in the device tree */
+    OS_GRANT_SLICE, /* handle: EXO_CAP_SLICE; base: first slot; bytes: number of slots */
+    OS_GRANT_INFO,  /* handle: EXO_CAP_INFO */
     OS_GRANT_MEMORY, /* no handle: pages that are bound at base; bytes: their length */
 };
 
@@ -58,21 +58,21 @@ struct os_start_fd {
 struct os_start {
     uint64_t magic;
     uint32_t version;
-    uint32_t bytes;   /* of the whole block */
-    int32_t pid;      /* by init */
-    int32_t ppid;     /* by init */
-    int32_t pgid;     /* by init */
+    uint32_t bytes; /* of the whole block */
+    int32_t pid;    /* by init */
+    int32_t ppid;   /* by init */
+    int32_t pgid;   /* by init */
     uint32_t argc;
     uint32_t envc;
     uint32_t nfds;
-    uint32_t argv;    /* offset of uint64_t[argc + 1]: offsets of the strings, then 0 */
-    uint32_t envp;    /* offset of uint64_t[envc + 1] */
-    uint32_t fds;     /* offset of struct os_start_fd[nfds] */
-    uint32_t cwd;     /* offset of a string */
-    uint32_t path;    /* offset of a string: the program's path */
+    uint32_t argv; /* offset of uint64_t[argc + 1]: offsets of the strings, then 0 */
+    uint32_t envp; /* offset of uint64_t[envc + 1] */
+    uint32_t fds;  /* offset of struct os_start_fd[nfds] */
+    uint32_t cwd;  /* offset of a string */
+    uint32_t path; /* offset of a string: the program's path */
     uint32_t umask;
-    uint32_t ngrants; /* by init */
-    uint32_t limit_pages; /* by init: the account's limit */
+    uint32_t ngrants;                                  /* by init */
+    uint32_t limit_pages;                              /* by init: the account's limit */
     struct os_start_grant grants[OS_START_MAX_GRANTS]; /* by init */
     uint8_t reserved[4096 - 72 - OS_START_MAX_GRANTS * 48];
 };
@@ -89,16 +89,18 @@ char **os_start_argv(struct os_start *block);
 char **os_start_envp(struct os_start *block);
 
 /* The grant of that name and kind (OS_GRANT_NONE: any); NULL: none.  os_start_grant_kind: the nth of a kind. */
-const struct os_start_grant *os_start_grant_find(const struct os_start *block, const char *name, enum os_grant_kind kind);
-const struct os_start_grant *os_start_grant_nth(const struct os_start *block, enum os_grant_kind kind, unsigned n);
+const struct os_start_grant *os_start_grant_find(const struct os_start *block, const char *name,
+                                                 enum os_grant_kind kind);
+const struct os_start_grant *os_start_grant_nth(const struct os_start *block, enum os_grant_kind kind,
+                                                unsigned n);
 
 /* Build a block from its parts into buf (page aligned, cap_bytes long).  Returns its length in bytes, a multiple of
  * PAGE_SIZE, or -E2BIG. */
 struct os_start_parts {
     const char *path;
-    const char *cwd;          /* NULL: "/" */
+    const char *cwd; /* NULL: "/" */
     char *const *argv;
-    char *const *envp;        /* NULL: empty */
+    char *const *envp; /* NULL: empty */
     const struct os_start_fd *fds;
     uint32_t nfds;
     uint32_t umask;

@@ -10,6 +10,11 @@
 
 static char cwd[PATH_BYTES] = "/";
 
+/* A file server that ended takes its open files along, and the next one gives the same ids anew.  So a file's id
+ * carries, above the server's own 32 bits, the number of the connection that it came from. */
+static uint32_t connection;
+static exo_handle_t connected_to;
+
 struct request {
     struct os_session *session;
     struct os_words words;
@@ -22,14 +27,32 @@ static int request_begin(struct request *r, uint64_t op)
     os_signals_hold();
     r->session = os_session_to(FS_SERVICE, &err);
     r->words = (struct os_words){.w = {op}};
-    if (r->session == NULL)
+    if (r->session == NULL) {
         os_signals_release();
-    return r->session == NULL ? err : 0;
+        return err;
+    }
+    if (connected_to != r->session->gate && connected_to != 0)
+        connection++;
+    connected_to = r->session->gate;
+    return 0;
 }
 
+/* Nothing that comes this way can meet a broken pipe: the server is gone. */
 static int64_t request_send(struct request *r)
 {
-    return os_request_nointr(r->session, &r->words);
+    int64_t result = os_request_nointr(r->session, &r->words);
+    return result == -EPIPE ? -EIO : result;
+}
+
+static uint64_t id_of(uint64_t id)
+{
+    return (uint64_t)connection << 32 | id;
+}
+
+/* The server's name for a file, between begin and end; one that it does not know for a file of the last one. */
+static uint64_t server_id(const struct vfs_file *file)
+{
+    return file->id >> 32 == connection ? (uint32_t)file->id : 0;
 }
 
 static void request_end(void)
@@ -45,6 +68,24 @@ static int64_t request_words(uint64_t op, uint64_t a, uint64_t b, uint64_t c, st
     if (result != 0)
         return result;
     r.words.w[1] = a;
+    r.words.w[2] = b;
+    r.words.w[3] = c;
+    result = request_send(&r);
+    if (answer != NULL)
+        *answer = r.words;
+    request_end();
+    return result;
+}
+
+/* The same about an open file. */
+static int64_t request_file(uint64_t op, const struct vfs_file *file, uint64_t b, uint64_t c,
+                            struct os_words *answer)
+{
+    struct request r;
+    int64_t result = request_begin(&r, op);
+    if (result != 0)
+        return result;
+    r.words.w[1] = server_id(file);
     r.words.w[2] = b;
     r.words.w[3] = c;
     result = request_send(&r);
@@ -71,7 +112,7 @@ static int64_t request_path(struct request *r, const char *from, const char *pat
 /* One piece of a transfer, at most the buffer's size. */
 static int64_t transfer(struct request *r, struct vfs_file *file, size_t len, uint64_t at)
 {
-    r->words.w[1] = file->id;
+    r->words.w[1] = server_id(file);
     r->words.w[2] = len;
     r->words.w[3] = at;
     return os_request(r->session, &r->words, EXO_FOREVER);
@@ -116,7 +157,7 @@ static int64_t server_read(struct vfs_file *file, void *buf, size_t len, uint64_
         size_t want = min_u64(len - done, OS_SESSION_BYTES);
         int64_t n = read_piece(file, (char *)buf + done, want, at_plus(at, done));
         if (n < 0)
-            return done > 0 ? (int64_t)done : n;
+            return done > 0 ? (int64_t)done : n == -EPIPE ? -EIO : n;
         done += (size_t)n;
         if ((size_t)n < want || done == len)
             return (int64_t)done;
@@ -128,6 +169,8 @@ static int64_t server_write(struct vfs_file *file, const void *buf, size_t len, 
     size_t done = 0;
     do {
         int64_t n = write_piece(file, (const char *)buf + done, len - done, at_plus(at, done));
+        if (n == -EPIPE && request_file(FS_OP_FLAGS, file, 0, 0, NULL) < 0)
+            n = -EIO; /* not the pipe's readers are gone, but the server */
         if (n <= 0)
             return done > 0 ? (int64_t)done : n;
         done += (size_t)n;
@@ -138,7 +181,7 @@ static int64_t server_write(struct vfs_file *file, const void *buf, size_t len, 
 static int64_t server_seek(struct vfs_file *file, int64_t offset, enum fs_whence whence)
 {
     struct os_words answer = {{0}};
-    int64_t result = request_words(FS_OP_SEEK, file->id, (uint64_t)offset, whence, &answer);
+    int64_t result = request_file(FS_OP_SEEK, file, (uint64_t)offset, whence, &answer);
     return result < 0 ? result : (int64_t)answer.w[1];
 }
 
@@ -148,7 +191,7 @@ static int server_stat(struct vfs_file *file, struct fs_stat *out)
     int64_t result = request_begin(&r, FS_OP_STAT);
     if (result != 0)
         return (int)result;
-    r.words.w[1] = file->id;
+    r.words.w[1] = server_id(file);
     result = request_send(&r);
     if (result == 0)
         memcpy(out, r.session->buf, sizeof(*out));
@@ -162,7 +205,7 @@ static int64_t server_readdir(struct vfs_file *file, void *buf, size_t room)
     int64_t n = request_begin(&r, FS_OP_READDIR);
     if (n != 0)
         return n;
-    r.words.w[1] = file->id;
+    r.words.w[1] = server_id(file);
     r.words.w[2] = min_u64(room, r.session->buf_bytes);
     n = request_send(&r);
     if (n > 0)
@@ -173,12 +216,12 @@ static int64_t server_readdir(struct vfs_file *file, void *buf, size_t room)
 
 static int server_truncate(struct vfs_file *file, uint64_t size)
 {
-    return (int)request_words(FS_OP_TRUNCATE, file->id, size, 0, NULL);
+    return (int)request_file(FS_OP_TRUNCATE, file, size, 0, NULL);
 }
 
 static int64_t server_flags(struct vfs_file *file, uint32_t mask, uint32_t value)
 {
-    int64_t flags = request_words(FS_OP_FLAGS, file->id, mask, value, NULL);
+    int64_t flags = request_file(FS_OP_FLAGS, file, mask, value, NULL);
     if (flags >= 0)
         file->flags = (uint32_t)flags;
     return flags;
@@ -186,12 +229,12 @@ static int64_t server_flags(struct vfs_file *file, uint32_t mask, uint32_t value
 
 static int64_t server_share(struct vfs_file *file, uint32_t pid)
 {
-    return request_words(FS_OP_SHARE, file->id, pid, 0, NULL);
+    return request_file(FS_OP_SHARE, file, pid, 0, NULL);
 }
 
 static void server_close(struct vfs_file *file)
 {
-    (void)request_words(FS_OP_CLOSE, file->id, 0, 0, NULL);
+    (void)request_file(FS_OP_CLOSE, file, 0, 0, NULL);
 }
 
 const struct vfs_ops vfs_server_ops = {
@@ -235,7 +278,7 @@ int vfs_open_from(const char *from, const char *path, uint32_t flags, uint32_t m
     const struct vfs_kind *kind = vfs_kind_by_device((enum fs_device)answer.w[2]);
     if (kind == NULL)
         return -ENXIO;
-    *out = vfs_file_make(kind, flags & (FS_O_READ | FS_O_WRITE | FS_O_SETTABLE), (uint64_t)id);
+    *out = vfs_file_make(kind, flags & (FS_O_READ | FS_O_WRITE | FS_O_SETTABLE), id_of((uint64_t)id));
     if (*out != NULL)
         return 0;
     if (id > 0)
@@ -255,8 +298,8 @@ int vfs_pipe(struct vfs_file *out[2], uint32_t flags)
     int64_t err = kind == NULL ? -ENXIO : request_words(FS_OP_PIPE, flags, 0, 0, &answer);
     if (err < 0)
         return (int)err;
-    out[0] = vfs_file_make(kind, FS_O_READ | flags, answer.w[1]);
-    out[1] = vfs_file_make(kind, FS_O_WRITE | flags, answer.w[2]);
+    out[0] = vfs_file_make(kind, FS_O_READ | flags, id_of(answer.w[1]));
+    out[1] = vfs_file_make(kind, FS_O_WRITE | flags, id_of(answer.w[2]));
     if (out[0] != NULL && out[1] != NULL)
         return 0;
     for (int i = 0; i < 2; i++) {

@@ -77,7 +77,8 @@ int64_t os_request_nointr(struct os_session *s, struct os_words *w)
 }
 
 /* A request that takes pages along. */
-static int64_t request_pages(exo_handle_t gate, struct os_words *w, uint64_t va, uint32_t npages, unsigned prot)
+static int64_t request_pages(exo_handle_t gate, struct os_words *w, uint64_t va, uint32_t npages,
+                             unsigned prot)
 {
     struct exo_vcpu_page *vcpu = os_vcpu();
     struct exo_words x = {.badge = 0};
@@ -89,7 +90,8 @@ static int64_t request_pages(exo_handle_t gate, struct os_words *w, uint64_t va,
     return finish(w, &x, rc);
 }
 
-int64_t os_request_pages(struct os_session *s, struct os_words *w, const void *pages, uint32_t npages, unsigned prot)
+int64_t os_request_pages(struct os_session *s, struct os_words *w, const void *pages, uint32_t npages,
+                         unsigned prot)
 {
     return request_pages(s->gate, w, (uint64_t)(uintptr_t)pages, npages, prot);
 }

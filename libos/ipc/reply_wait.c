@@ -5,7 +5,8 @@
 /* Upcalls are masked from before the look at the event word until it has been cleared, so that no event can be
  * handled by an upcall between the look and the sleep, and the loop then sleep over it.  The stack and these
  * pages are bound by then: the caller has just written to them. */
-int64_t reply_wait_or_event(uint64_t token, struct exo_words *words, uint64_t deadline, uint64_t mask, uint64_t *bits)
+int64_t reply_wait_or_event(uint64_t token, struct exo_words *words, uint64_t deadline, uint64_t mask,
+                            uint64_t *bits)
 {
     volatile struct exo_vcpu_page *vcpu = os_vcpu();
     uint64_t listened;

@@ -119,3 +119,61 @@ void rewinddir(DIR *dir)
 {
     seekdir(dir, 0);
 }
+
+/* ---- whole directories ------------------------------------------------------------------------------------------ */
+
+int alphasort(const struct dirent **a, const struct dirent **b)
+{
+    return strcoll((*a)->d_name, (*b)->d_name);
+}
+
+/* Entries are copied as long as their names are. */
+static struct dirent *entry_copy(const struct dirent *entry)
+{
+    size_t bytes = offsetof(struct dirent, d_name) + strlen(entry->d_name) + 1;
+    struct dirent *copy = malloc(bytes);
+    return copy == NULL ? NULL : memcpy(copy, entry, bytes);
+}
+
+static bool list_add(struct dirent ***list, int *n, const struct dirent *entry)
+{
+    struct dirent **more = *list;
+    if ((*n & (*n - 1)) == 0) /* a power of two: full */
+        more = realloc(*list, (*n == 0 ? 1 : 2 * (size_t)*n) * sizeof(*more));
+    if (more == NULL)
+        return false;
+    *list = more;
+    more[*n] = entry_copy(entry);
+    return more[*n] != NULL && ++*n > 0;
+}
+
+static void list_free(struct dirent **list, int n)
+{
+    while (n > 0)
+        free(list[--n]);
+    free(list);
+}
+
+typedef int compare_fn(const void *a, const void *b);
+
+int scandir(const char *path, struct dirent ***out, int (*wanted)(const struct dirent *),
+            int (*compare)(const struct dirent **, const struct dirent **))
+{
+    struct dirent **list = NULL, *entry;
+    int n = 0;
+    DIR *dir = opendir(path);
+    if (dir == NULL)
+        return -1;
+    while ((entry = readdir(dir)) != NULL) {
+        if ((wanted == NULL || wanted(entry) != 0) && !list_add(&list, &n, entry)) {
+            list_free(list, n);
+            closedir(dir);
+            return (int)libc_result(-ENOMEM);
+        }
+    }
+    closedir(dir);
+    if (compare != NULL && n > 1)
+        qsort(list, (size_t)n, sizeof(*list), (compare_fn *)(void *)compare);
+    *out = list;
+    return n;
+}

@@ -75,8 +75,8 @@ static int add(struct __posix_spawn_file_actions *list, const struct action *mod
     return 0;
 }
 
-int posix_spawn_file_actions_addopen(posix_spawn_file_actions_t *restrict actions, int fd, const char *restrict path,
-                                     int oflag, mode_t mode)
+int posix_spawn_file_actions_addopen(posix_spawn_file_actions_t *restrict actions, int fd,
+                                     const char *restrict path, int oflag, mode_t mode)
 {
     return add(*actions, &(struct action){.kind = ACTION_OPEN, .fd = fd, .oflag = oflag, .mode = mode}, path);
 }
@@ -134,7 +134,8 @@ int posix_spawnattr_getflags(const posix_spawnattr_t *restrict attr, short *rest
 
 int posix_spawnattr_setflags(posix_spawnattr_t *attr, short flags)
 {
-    if (flags & ~(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_RESETIDS))
+    if (flags &
+        ~(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_RESETIDS))
         return EINVAL;
     (*attr)->flags = flags;
     return 0;
@@ -224,7 +225,8 @@ static int plan_make(const posix_spawn_file_actions_t *actions, struct os_inheri
 {
     int rc = os_inherit_begin(plan);
 
-    for (const struct action *a = !rc && actions && *actions ? (*actions)->first : NULL; a && !rc; a = a->next)
+    for (const struct action *a = !rc && actions && *actions ? (*actions)->first : NULL; a && !rc;
+         a = a->next)
         rc = apply(*plan, a);
     return -rc;
 }

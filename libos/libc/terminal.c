@@ -91,6 +91,21 @@ int tcflush(int fd, int what)
                                      : tty_request(TTY_OP_FLUSH, (uint64_t)(what - TCIFLUSH + TTY_QUEUE_IN)));
 }
 
+/* Breaks are not sent, and output is never stopped. */
+int tcsendbreak(int fd, int duration)
+{
+    (void)duration;
+    return (int)libc_result(check(fd));
+}
+
+int tcflow(int fd, int how)
+{
+    int err = check(fd);
+    if (err == 0)
+        err = how == TCOON || how == TCION ? 0 : -EINVAL;
+    return (int)libc_result(err);
+}
+
 pid_t tcgetpgrp(int fd)
 {
     int err = check(fd);

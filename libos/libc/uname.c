@@ -6,7 +6,8 @@
 
 int uname(struct utsname *name)
 {
-    *name = (struct utsname){.sysname = "Corbel", .nodename = "corbel", .release = "0.1", .machine = "aarch64"};
+    *name =
+        (struct utsname){.sysname = "Corbel", .nodename = "corbel", .release = "0.1", .machine = "aarch64"};
     snprintf(name->version, sizeof(name->version), "exo ABI %u", (unsigned)os_system()->abi_version);
     return 0;
 }

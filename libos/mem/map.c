@@ -432,4 +432,20 @@ static void stack_free(uint64_t va, uint64_t npages)
     os_unmap(va, npages);
 }
 
-const struct rt_memory mem_for_rt = {mem_fault, stack_new, stack_free};
+#define GIVE_UP_PAGES 64u
+
+/* Whatever walked into the end of memory has just touched the pages before; a stack's top is still needed. */
+static void give_up(uint64_t address)
+{
+    const struct region *r = region_find(&mem.set, address);
+    uint64_t at = align_down(address, PAGE_SIZE), keep = align_up(rt_thread_bytes(), PAGE_SIZE) + PAGE_SIZE;
+
+    if (!r)
+        return;
+    if (r->kind != OS_REGION_STACK)
+        mem_unbind(max_u64(r->va, at - min_u64(at, GIVE_UP_PAGES * PAGE_SIZE)), at);
+    else if (at + keep < r->end)
+        mem_unbind(at, min_u64(at + GIVE_UP_PAGES * PAGE_SIZE, r->end - keep));
+}
+
+const struct rt_memory mem_for_rt = {mem_fault, give_up, stack_new, stack_free};

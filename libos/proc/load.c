@@ -13,8 +13,8 @@ static int refuse(char *why, const char *path, const char *what)
     return -ENOEXEC;
 }
 
-static int read_exactly(const char *path, const struct os_image *image, uint64_t offset, void *buf, size_t bytes,
-                        char *why)
+static int read_exactly(const char *path, const struct os_image *image, uint64_t offset, void *buf,
+                        size_t bytes, char *why)
 {
     int64_t got = image->read(image->ctx, offset, buf, bytes);
 
@@ -44,7 +44,8 @@ static int find_abi(const uint8_t *notes, uint64_t left, uint32_t *version)
         desc_at = name_at + align_up(n.name_bytes, 4);
         if (!range_fits(desc_at, align_up(n.desc_bytes, 4), left))
             return -ENOENT;
-        if (n.name_bytes == 7 && !memcmp(notes + name_at, "Corbel", 7) && n.type == NOTE_TYPE_ABI && n.desc_bytes == 4) {
+        if (n.name_bytes == 7 && !memcmp(notes + name_at, "Corbel", 7) && n.type == NOTE_TYPE_ABI &&
+            n.desc_bytes == 4) {
             memcpy(version, notes + desc_at, 4);
             return 0;
         }
@@ -66,7 +67,8 @@ static int check_abi(const char *path, const struct os_image *image, const struc
     if (find_abi(notes, bytes, &version))
         return refuse(why, path, "not built for Corbel: it has no ABI note");
     if (version != EXO_ABI_VERSION) {
-        snprintf(why, LOAD_WHY_BYTES, "%s: built for version %u of the kernel's interface; this is version %u", path,
+        snprintf(why, LOAD_WHY_BYTES,
+                 "%s: built for version %u of the kernel's interface; this is version %u", path,
                  (unsigned)version, EXO_ABI_VERSION);
         return -ENOEXEC;
     }
@@ -93,7 +95,8 @@ static int refuse_elf(const char *path, const uint8_t *page, int error, char *wh
     return -ENOEXEC;
 }
 
-int os_load_plan(const char *path, const struct os_image *image, struct elf64_plan *plan, char why[LOAD_WHY_BYTES])
+int os_load_plan(const char *path, const struct os_image *image, struct elf64_plan *plan,
+                 char why[LOAD_WHY_BYTES])
 {
     _Alignas(8) uint8_t page[PAGE_SIZE];
     size_t bytes = (size_t)min_u64(image->bytes, sizeof(page));
@@ -121,7 +124,8 @@ struct loading {
 static int failed(const struct loading *l, int error)
 {
     snprintf(l->why, LOAD_WHY_BYTES, "%s: %s", l->path,
-             error == -ENOMEM ? "its memory limit, or the machine's memory, does not hold it" : strerror(-error));
+             error == -ENOMEM ? "its memory limit, or the machine's memory, does not hold it"
+                              : strerror(-error));
     return error;
 }
 
@@ -135,7 +139,8 @@ static int load_batch(const struct loading *l, const struct elf64_segment *s, ui
 
     if (rc)
         return failed(l, rc);
-    rc = read_exactly(l->path, l->image, s->file_at + (from - s->va), (uint8_t *)window + (from - va), end - from, l->why);
+    rc = read_exactly(l->path, l->image, s->file_at + (from - s->va), (uint8_t *)window + (from - va),
+                      end - from, l->why);
     closed = l->ops->close(l->ctx, va, npages, s->prot);
     if (!rc && closed)
         rc = failed(l, closed);
@@ -162,8 +167,8 @@ static int load_segment(const struct loading *l, const struct elf64_segment *s)
     return rc;
 }
 
-int os_load(const char *path, const struct os_image *image, const struct load_ops *ops, void *ctx, uint64_t *entry,
-            char why[LOAD_WHY_BYTES])
+int os_load(const char *path, const struct os_image *image, const struct load_ops *ops, void *ctx,
+            uint64_t *entry, char why[LOAD_WHY_BYTES])
 {
     const struct loading l = {.path = path, .image = image, .ops = ops, .ctx = ctx, .why = why};
     struct elf64_plan plan;

@@ -49,7 +49,8 @@ static int64_t ask(struct making *m, struct os_words *w, size_t bytes)
 
     if (rc)
         return rc;
-    return os_request_pages(&to_init, w, (const void *)(uintptr_t)m->pages, (uint32_t)(bytes / PAGE_SIZE), EXO_PROT_READ);
+    return os_request_pages(&to_init, w, (const void *)(uintptr_t)m->pages, (uint32_t)(bytes / PAGE_SIZE),
+                            EXO_PROT_READ);
 }
 
 static int begin(struct making *m)

@@ -52,7 +52,8 @@ static uint32_t put_vector(struct builder *b, char *const *strings, uint32_t *co
 
 int os_start_build(void *buf, size_t cap_bytes, const struct os_start_parts *parts)
 {
-    struct builder b = {.base = buf, .cap = min_u64(cap_bytes, OS_START_MAX_BYTES), .at = sizeof(struct os_start)};
+    struct builder b = {
+        .base = buf, .cap = min_u64(cap_bytes, OS_START_MAX_BYTES), .at = sizeof(struct os_start)};
     struct os_start *start = buf;
 
     if (b.cap < sizeof(*start) || parts->nfds > OS_START_MAX_FDS)
@@ -92,7 +93,8 @@ static bool vector_ok(const struct os_start *start, uint32_t at, uint32_t count)
 {
     const uint64_t *offsets = (const uint64_t *)((const uint8_t *)start + at);
 
-    if (at % sizeof(uint64_t) || count >= OS_START_MAX_BYTES || !in_payload(start, at, (count + 1ull) * sizeof(uint64_t)))
+    if (at % sizeof(uint64_t) || count >= OS_START_MAX_BYTES ||
+        !in_payload(start, at, (count + 1ull) * sizeof(uint64_t)))
         return false;
     for (uint32_t i = 0; i < count; i++)
         if (!string_ok(start, offsets[i]))
@@ -123,7 +125,8 @@ int os_start_check(const void *buf, size_t bytes)
         start->bytes < sizeof(*start) || start->bytes > bytes || start->bytes > OS_START_MAX_BYTES ||
         start->bytes % PAGE_SIZE)
         return -EINVAL;
-    if (!vector_ok(start, start->argv, start->argc) || !vector_ok(start, start->envp, start->envc) || !fds_ok(start))
+    if (!vector_ok(start, start->argv, start->argc) || !vector_ok(start, start->envp, start->envc) ||
+        !fds_ok(start))
         return -EINVAL;
     if (!string_ok(start, start->cwd) || !string_ok(start, start->path))
         return -EINVAL;
@@ -158,15 +161,18 @@ static bool kind_matches(const struct os_start_grant *grant, enum os_grant_kind 
     return kind == OS_GRANT_NONE || grant->kind == kind;
 }
 
-const struct os_start_grant *os_start_grant_find(const struct os_start *block, const char *name, enum os_grant_kind kind)
+const struct os_start_grant *os_start_grant_find(const struct os_start *block, const char *name,
+                                                 enum os_grant_kind kind)
 {
     for (uint32_t i = 0; block && i < block->ngrants; i++)
-        if (kind_matches(&block->grants[i], kind) && strncmp(block->grants[i].name, name, OS_GRANT_NAME_MAX) == 0)
+        if (kind_matches(&block->grants[i], kind) &&
+            strncmp(block->grants[i].name, name, OS_GRANT_NAME_MAX) == 0)
             return &block->grants[i];
     return NULL;
 }
 
-const struct os_start_grant *os_start_grant_nth(const struct os_start *block, enum os_grant_kind kind, unsigned n)
+const struct os_start_grant *os_start_grant_nth(const struct os_start *block, enum os_grant_kind kind,
+                                                unsigned n)
 {
     for (uint32_t i = 0; block && i < block->ngrants; i++)
         if (kind_matches(&block->grants[i], kind) && n-- == 0)

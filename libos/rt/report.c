@@ -146,6 +146,8 @@ void rt_report_fault(int sig, uint64_t reason, uint64_t info, uint64_t detail, c
     rt.hold++;
     page->upcall_sp -= OS_UPCALL_STACK_PAGES * PAGE_SIZE / 2;
     __atomic_store_n(&page->upcall_masked, 0, __ATOMIC_RELEASE);
+    if (rt.fault_error && reason == EXO_UPCALL_FAULT)
+        rt_memory->give_up(info);
     report_fault(reason, info, detail, &copy);
     if (!said)
         die_unsaid(sig);

@@ -29,6 +29,8 @@ extern struct rt rt;
 struct rt_memory {
     /* Make the access possible: true.  Runs in the upcall.  Otherwise *error has an enum exo_error, or 0. */
     bool (*fault)(uint64_t address, uint64_t access, int *error);
+    /* The program ends because no page could be bound there: free a few nearby, so that it can still say so. */
+    void (*give_up)(uint64_t address);
     /* A stack region with its topmost `bound_bytes` bound: its lowest address; 0 or a negative errno. */
     int (*stack_new)(uint64_t npages, uint64_t bound_bytes, uint64_t *va);
     void (*stack_free)(uint64_t va, uint64_t npages);

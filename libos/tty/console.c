@@ -226,13 +226,18 @@ static void set_deadline(struct console *c)
     c->os.deadline = deadline;
 }
 
+/* Bytes answer readers, and reads make room for bytes: until neither moves. */
 void console_pump(struct console *c)
 {
-    do
-        out_transmit(c);
-    while (pump_log(c) || (!log_more(c) && pump_writer(c)));
-    while (pump_reader(c) || pump_drainer(c))
-        ;
+    bool moved;
+    do {
+        moved = c->dev->fetch(c->dev_ctx);
+        do
+            out_transmit(c);
+        while (pump_log(c) || (!log_more(c) && pump_writer(c)));
+        while (pump_reader(c) || pump_drainer(c))
+            moved = true;
+    } while (moved);
     if (c->stopping && !log_more(c) && list_empty(&c->writers) && out_idle(c)) {
         c->stopping = false;
         (void)os_console_drained();
@@ -275,7 +280,9 @@ static int64_t op_read(struct os_server *os, struct os_peer *peer, struct os_wor
         list_empty(&c->readers) ? ldisc_read(&c->ld, peer->buf, w->w[1], w->w[2] & TTY_NONBLOCK) : -EAGAIN;
     client->took = n >= 0;
     client->len = (uint32_t)w->w[1];
-    if (n != -EAGAIN || w->w[2] & TTY_NONBLOCK)
+    if (n >= 0)
+        console_pump(c); /* there is room again for what the device has */
+    if (n >= 0 || w->w[2] & TTY_NONBLOCK)
         return n;
     client_wait(client, &c->readers, WAIT_READ);
     (void)reader_expired(c, client);

@@ -20,6 +20,8 @@
 struct console_dev {
     /* Take what fits of the bytes, and see to it that console_output() is called when there is room again. */
     size_t (*transmit)(void *ctx, const uint8_t *bytes, size_t len);
+    /* Fetch received bytes by console_receive() while console_can_receive(); true: there were some. */
+    bool (*fetch)(void *ctx);
     bool (*idle)(void *ctx);    /* has the last byte left? */
     void (*discard)(void *ctx); /* what came in and was not fetched; may be NULL */
 };
@@ -44,13 +46,13 @@ struct console {
 void console_init(struct console *c, const struct console_dev *dev, void *dev_ctx,
                   const struct os_log_ring *log);
 
-/* From the device: may it give a byte, here it is, and there is room to transmit again. */
+/* For the device's fetch: may it give a byte, here it is, and here is a break. */
 bool console_can_receive(const struct console *c);
 void console_receive(struct console *c, uint8_t byte);
 void console_break(struct console *c);
 
-/* Do all that can be done now: transmit, fill the ring, answer readers and writers.  Call it after a batch of
- * console_receive, when the device has room, and when the log grew.  c->os.deadline says when else. */
+/* Do all that can be done now: fetch, transmit, answer readers and writers.  Call it when the device has
+ * bytes or room, and when the log grew; requests do it themselves.  c->os.deadline says when else. */
 void console_pump(struct console *c);
 
 /* Transmit everything, then call os_console_drained(). */

@@ -21,10 +21,12 @@ static int request_begin(struct request *r, uint64_t op, uint64_t arg)
     return r->session == NULL ? err : 0;
 }
 
+/* -EIO: the console server is gone.  The next request finds the one that is started in its place. */
 static int64_t request_send(struct request *r, bool interruptible)
 {
-    return interruptible ? os_request(r->session, &r->words, EXO_FOREVER)
-                         : os_request_nointr(r->session, &r->words);
+    int64_t result = interruptible ? os_request(r->session, &r->words, EXO_FOREVER)
+                                   : os_request_nointr(r->session, &r->words);
+    return result == -EPIPE ? -EIO : result;
 }
 
 static void request_end(void)

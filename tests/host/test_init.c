@@ -38,7 +38,7 @@ static void compile(const char *body)
 /* ---- manifests -------------------------------------------------------------------------------------------- */
 
 #define TEMPLATE "corbel-manifest = <1>; template { memory = <4096>; reaches = \"fs\"; };\n"
-#define FS       "fs { path = \"/bin/fsd\"; start = <2>; memory = <8192>; provides = \"fs\"; };\n"
+#define FS "fs { path = \"/bin/fsd\"; start = <2>; memory = <8192>; provides = \"fs\"; };\n"
 
 static struct manifest manifest;
 static char why[MANIFEST_WHY_BYTES];
@@ -54,11 +54,13 @@ START_TEST(a_whole_manifest)
 {
     const struct manifest_app *shell;
 
-    ck_assert_msg(parse(TEMPLATE FS "shell { path = \"/bin/sh\"; start = <3>; memory = <2048>; processes = <9>; command-line;\n"
-                                    "args = \"-x\", \"a b\"; environment = \"PATH=/bin\"; reaches = \"fs\"; stdio = \"fs\";\n"
-                                    "slices = <0 4 2>; devices = \"stdout\"; on-exit = \"power-off\"; };\n"
-                                    "tool { path = \"/bin/tool\"; memory = <64>; info; bundle; tree; terminal; };") == 0,
-                  "%s", why);
+    ck_assert_msg(
+        parse(TEMPLATE FS
+              "shell { path = \"/bin/sh\"; start = <3>; memory = <2048>; processes = <9>; command-line;\n"
+              "args = \"-x\", \"a b\"; environment = \"PATH=/bin\"; reaches = \"fs\"; stdio = \"fs\";\n"
+              "slices = <0 4 2>; devices = \"stdout\"; on-exit = \"power-off\"; };\n"
+              "tool { path = \"/bin/tool\"; memory = <64>; info; bundle; tree; terminal; };") == 0,
+        "%s", why);
     ck_assert_uint_eq(manifest.napps, 3);
     ck_assert_uint_eq(manifest.nservices, 1);
     ck_assert_uint_eq(manifest.template.memory_pages, 1024);
@@ -110,15 +112,18 @@ static const struct {
     {TEMPLATE "a { path = \"/a\"; memory = <4096>; info = <1>; };", "takes no value"},
     {TEMPLATE "a { path = \"/a\"; memory = <4096>; on-exit = \"dance\"; };", "\"dance\" is none of"},
     {TEMPLATE "a { path = \"/a\"; memory = <4096>; reaches = \"FS\"; };", "\"FS\" is not a service name"},
-    {TEMPLATE "a { path = \"/a\"; memory = <4096>; reaches = \"abcdefghijklmnopqrstuvwxyz\"; };", "not a service name"},
+    {TEMPLATE "a { path = \"/a\"; memory = <4096>; reaches = \"abcdefghijklmnopqrstuvwxyz\"; };",
+     "not a service name"},
     {TEMPLATE "a { path = \"/a\"; memory = <4096>; environment = \"A\"; };", "\"A\" is not NAME=VALUE"},
     {TEMPLATE "a { path = \"/a\"; memory = <4096>; slices = <1 2>; };", "<cpu first count>"},
     {TEMPLATE "a { path = \"/a\"; memory = <4096>; slices = <0 1 0>; };", "out of range"},
     {TEMPLATE "a { path = \"/a\"; memory = <4096>; b { }; };", "nodes of its own"},
     {TEMPLATE, "service \"fs\" is offered by no application"},
     {TEMPLATE FS "g { path = \"/g\"; memory = <64>; provides = \"fs\"; };", "more than one application"},
-    {TEMPLATE FS "a { path = \"/a\"; memory = <64>; }; b { path = \"/a\"; memory = <64>; };", "that of another node"},
-    {TEMPLATE FS "a { path = \"/a\"; memory = <64>; slices = <0 0 4>; }; b { path = \"/b\"; memory = <64>; slices = <0 3 1>; };",
+    {TEMPLATE FS "a { path = \"/a\"; memory = <64>; }; b { path = \"/a\"; memory = <64>; };",
+     "that of another node"},
+    {TEMPLATE FS "a { path = \"/a\"; memory = <64>; slices = <0 0 4>; }; b { path = \"/b\"; memory = <64>; "
+                 "slices = <0 3 1>; };",
      "overlaps"},
     {TEMPLATE FS "a { path = \"/a\"; memory = <64>; slices = <0 0 4>, <0 2 1>; };", "overlaps"},
     {"corbel-manifest = <1>; template { memory = <64>; provides = \"x\"; };", "no place in the template"},
@@ -127,7 +132,8 @@ static const struct {
 START_TEST(bad_manifest) /* B6, K24 */
 {
     ck_assert_int_eq(parse(bad_manifests[_i].body), -1);
-    ck_assert_msg(strstr(why, bad_manifests[_i].sentence) != NULL, "\"%s\" lacks \"%s\"", why, bad_manifests[_i].sentence);
+    ck_assert_msg(strstr(why, bad_manifests[_i].sentence) != NULL, "\"%s\" lacks \"%s\"", why,
+                  bad_manifests[_i].sentence);
 }
 END_TEST
 
@@ -137,7 +143,9 @@ START_TEST(damaged_manifest) /* B6 */
     unsigned char *copy;
     unsigned seed = 12345;
 
-    ck_assert_int_eq(parse(TEMPLATE FS "a { path = \"/a\"; memory = <64>; slices = <0 0 4>; environment = \"A=b\"; };"), 0);
+    ck_assert_int_eq(
+        parse(TEMPLATE FS "a { path = \"/a\"; memory = <64>; slices = <0 0 4>; environment = \"A=b\"; };"),
+        0);
     for (size_t n = 0; n < blob_bytes; n += 3) {
         copy = malloc(n + 8);
         memcpy(copy, blob, n);
@@ -161,7 +169,7 @@ END_TEST
 
 #define MACHINE                                                                                              \
     "#address-cells = <2>; #size-cells = <2>; interrupt-parent = <&gic>;\n"                                  \
-    "chosen { stdout-path = \"/soc/uart@1000:115200\"; bootargs = \"quiet corbel.cmd=ls -l /bin; ps\"; };\n"  \
+    "chosen { stdout-path = \"/soc/uart@1000:115200\"; bootargs = \"quiet corbel.cmd=ls -l /bin; ps\"; };\n" \
     "gic: gic { interrupt-controller; #interrupt-cells = <3>; };\n"                                          \
     "odd: odd { interrupt-controller; #interrupt-cells = <1>; };\n"                                          \
     "soc { #address-cells = <1>; #size-cells = <1>; ranges = <0x0 0x1 0xfe000000 0x10000>;\n"                \
@@ -176,7 +184,8 @@ END_TEST
     "  closed { #address-cells = <1>; #size-cells = <1>; far@8000 { reg = <0x8000 0x1000>; }; };\n"          \
     "  i2c { #address-cells = <1>; #size-cells = <0>; chip@50 { reg = <0x50>; }; };\n"                       \
     "};\n"                                                                                                   \
-    "top@9000000 { compatible = \"x,top\"; reg = <0 0x9000000 0 0x1000>, <0xffffffff 0xfffff000 0 0x2000>; };\n"
+    "top@9000000 { compatible = \"x,top\"; reg = <0 0x9000000 0 0x1000>, <0xffffffff 0xfffff000 0 0x2000>; " \
+    "};\n"
 
 static struct device seen;
 static unsigned nseen;
@@ -225,8 +234,9 @@ START_TEST(devices_by_compatible)
 }
 END_TEST
 
-static const char *const bad_devices[] = {"/nosuch",        "/soc/wide@f000",     "/soc/strange@3000",     "/soc/badline@4000",
-                                          "/soc/empty@6000", "/soc/shortreg@5000", "/soc/closed/far@8000", "x,top"};
+static const char *const bad_devices[] = {
+    "/nosuch",         "/soc/wide@f000",     "/soc/strange@3000",    "/soc/badline@4000",
+    "/soc/empty@6000", "/soc/shortreg@5000", "/soc/closed/far@8000", "x,top"};
 
 START_TEST(bad_device) /* B6 */
 {
@@ -320,7 +330,8 @@ END_TEST
 
 START_TEST(who_may_signal_whom) /* K2 */
 {
-    struct proc *service = add(one), *shell = add(one), *job = add(shell), *grandchild = add(job), *other = add(shell);
+    struct proc *service = add(one), *shell = add(one), *job = add(shell), *grandchild = add(job),
+                *other = add(shell);
 
     ck_assert(!table_may_signal(shell, one));
     ck_assert(!table_may_signal(one, one));

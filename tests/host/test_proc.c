@@ -15,12 +15,17 @@ static unsigned char block[OS_START_MAX_BYTES] __attribute__((aligned(PAGE_SIZE)
 static int build(size_t cap)
 {
     static const char *const argv[] = {"prog", "one", "", NULL}, *const envp[] = {"A=1", "B=2", NULL};
-    static const struct os_start_fd fds[] = {{.fd = 0, .service = "console"}, {.fd = 1, .service = "fs", .id = 7}};
+    static const struct os_start_fd fds[] = {{.fd = 0, .service = "console"},
+                                             {.fd = 1, .service = "fs", .id = 7}};
 
     return os_start_build(block, cap,
-                          &(struct os_start_parts){.path = "/bin/prog", .cwd = "/tmp", .argv = (char *const *)argv,
-                                                   .envp = (char *const *)envp, .fds = fds,
-                                                   .nfds = 2, .umask = 022});
+                          &(struct os_start_parts){.path = "/bin/prog",
+                                                   .cwd = "/tmp",
+                                                   .argv = (char *const *)argv,
+                                                   .envp = (char *const *)envp,
+                                                   .fds = fds,
+                                                   .nfds = 2,
+                                                   .umask = 022});
 }
 
 START_TEST(block_round_trip)
@@ -99,7 +104,8 @@ START_TEST(hostile_block) /* K14 */
         memcpy(copy, block, bytes);
         for (unsigned k = 0; k <= round % 2; k++)
             if (next_random(&seed) % 3)
-                ((uint32_t *)copy)[next_random(&seed) % fields] = next_random(&seed) % (round % 5 ? 9000 : UINT32_MAX);
+                ((uint32_t *)copy)[next_random(&seed) % fields] =
+                    next_random(&seed) % (round % 5 ? 9000 : UINT32_MAX);
             else
                 copy[4096 + next_random(&seed) % 300] = (unsigned char)next_random(&seed);
         if (os_start_check(copy, bytes))
@@ -119,7 +125,7 @@ END_TEST
 /* ---- a child made of memory ----------------------------------------------------------------------------------- */
 
 #define CHILD_PAGES 64u
-#define CHILD_VA    LOAD_VA_MIN
+#define CHILD_VA LOAD_VA_MIN
 
 struct child {
     unsigned char memory[CHILD_PAGES][PAGE_SIZE];
@@ -197,11 +203,25 @@ static void make_program(void)
 
     for (unsigned i = 0; i < sizeof(program); i++)
         program[i] = (unsigned char)(i * 7 + i / 256);
-    *header = (struct elf64_header){.ident = {0x7f, 'E', 'L', 'F', 2, 1, 1}, .type = 2, .machine = 183, .version = 1,
-                                    .entry = 0x400100, .phoff = 64, .ehsize = 64, .phentsize = 56, .phnum = 3};
-    phdrs[0] = (struct elf64_phdr){.type = 1, .flags = 5, .offset = 0, .vaddr = 0x400000, .filesz = 0x1800, .memsz = 0x1800};
-    phdrs[1] = (struct elf64_phdr){.type = 1, .flags = 6, .offset = 0x2100, .vaddr = 0x402100, .filesz = 0x1200, .memsz = 0x4000};
-    phdrs[2] = (struct elf64_phdr){.type = 4, .flags = 4, .offset = 0x1000, .vaddr = 0x401000, .filesz = sizeof(note), .memsz = sizeof(note)};
+    *header = (struct elf64_header){.ident = {0x7f, 'E', 'L', 'F', 2, 1, 1},
+                                    .type = 2,
+                                    .machine = 183,
+                                    .version = 1,
+                                    .entry = 0x400100,
+                                    .phoff = 64,
+                                    .ehsize = 64,
+                                    .phentsize = 56,
+                                    .phnum = 3};
+    phdrs[0] = (struct elf64_phdr){
+        .type = 1, .flags = 5, .offset = 0, .vaddr = 0x400000, .filesz = 0x1800, .memsz = 0x1800};
+    phdrs[1] = (struct elf64_phdr){
+        .type = 1, .flags = 6, .offset = 0x2100, .vaddr = 0x402100, .filesz = 0x1200, .memsz = 0x4000};
+    phdrs[2] = (struct elf64_phdr){.type = 4,
+                                   .flags = 4,
+                                   .offset = 0x1000,
+                                   .vaddr = 0x401000,
+                                   .filesz = sizeof(note),
+                                   .memsz = sizeof(note)};
     memcpy(program + 0x1000, note, sizeof(note));
 }
 
@@ -257,8 +277,14 @@ static const struct {
     uint64_t value;
     const char *sentence;
 } bad_programs[] = {
-#define FIELD(f, v, s) {offsetof(struct elf64_header, f), sizeof(((struct elf64_header *)0)->f), v, s}
-#define SEGMENT(n, f, v, s) {64 + (n)*56 + offsetof(struct elf64_phdr, f), sizeof(((struct elf64_phdr *)0)->f), v, s}
+#define FIELD(f, v, s)                                                                                       \
+    {                                                                                                        \
+        offsetof(struct elf64_header, f), sizeof(((struct elf64_header *)0)->f), v, s                        \
+    }
+#define SEGMENT(n, f, v, s)                                                                                  \
+    {                                                                                                        \
+        64 + (n)*56 + offsetof(struct elf64_phdr, f), sizeof(((struct elf64_phdr *)0)->f), v, s              \
+    }
     FIELD(machine, 62, "/bin/x: not an ELF file for AArch64 (machine 62)"),
     FIELD(type, 3, "not an executable"),
     FIELD(version, 2, "64-bit"),
@@ -297,7 +323,8 @@ START_TEST(bad_program) /* P4 */
 
     memcpy(program + bad_programs[_i].at, &bad_programs[_i].value, bad_programs[_i].bytes);
     rc = load_bytes(program, sizeof(program));
-    ck_assert_msg(strstr(why, bad_programs[_i].sentence) != NULL, "\"%s\" lacks \"%s\"", why, bad_programs[_i].sentence);
+    ck_assert_msg(strstr(why, bad_programs[_i].sentence) != NULL, "\"%s\" lacks \"%s\"", why,
+                  bad_programs[_i].sentence);
     ck_assert(rc == -ENOEXEC || rc == -ENOMEM);
     ck_assert(!child.window_open);
 }

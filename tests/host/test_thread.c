@@ -64,9 +64,14 @@ static bool no_fault(uint64_t address, uint64_t access, int *error)
     return false;
 }
 
+static void nothing(uint64_t address)
+{
+    (void)address;
+}
+
 static void setup(void)
 {
-    static const struct rt_memory memory = {no_fault, stack_new, stack_free};
+    static const struct rt_memory memory = {no_fault, nothing, stack_new, stack_free};
 
     host_exo_call = kernel;
     host_ticks = 1000;

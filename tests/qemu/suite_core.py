@@ -6,7 +6,7 @@ from suite import job
 
 # how: what the report says, and the exit status
 ENDS = {
-    "overflow": (r"\(core\): page fault: write of 0x6fff", 139),
+    "overflow": (r"\(core\): (page fault|out of memory): write of 0x6f", 139),
     "thread": (r"\(core\): page fault: write of 0x", 139),
     "null": (r"\(core\): page fault: write of 0x0 at pc 0x", 139),
     "call-null": (r"\(core\): page fault: execution of 0x0 at pc 0x0", 139),

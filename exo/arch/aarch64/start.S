@@ -115,9 +115,7 @@ at_el1:
     msr     ttbr0_el1, x0
     adrp    x0, kernel_root
     msr     ttbr1_el1, x0
-    tlbi    vmalle1
-    dsb     ish
-    isb
+    bl      arch_tlb_flush_all          /* touches no memory */
     /* RES1 bits, M, C, I, SA, SA0, and EL0 may: DZE, UCT, UCI, WFE.  SPAN clear: PAN is set on entry. */
     movz    x0, #0xd91d
     movk    x0, #0x3455, lsl #16

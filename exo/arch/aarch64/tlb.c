@@ -1,4 +1,5 @@
-/* Every TLB instruction of the kernel but the first, which start.S needs before there is a stack. */
+/* Every TLB instruction of the kernel.  None of these functions touches memory: start.S calls one before there is a
+ * stack. */
 #include "arch/arch.h"
 
 void arch_tlb_flush_page(uint32_t asid, uva_t va)

@@ -4,11 +4,14 @@
 
 #include <setjmp.h>
 
+#include "audit.h"
 #include "machine.h"
 
 /* Out of the kernel, to whoever called machine_try. */
 _Noreturn void host_leave(enum machine_end end);
 /* The end of every kernel entry: chooses who runs. */
 void host_enter_user(void);
+/* The TLB model, for the audit. */
+void tlb_show(audit_see *see);
 
 #endif

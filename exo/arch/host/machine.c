@@ -1,4 +1,5 @@
 /* The machine's parts: RAM, CPU, timer, interrupt lines, console. */
+#define _GNU_SOURCE /* memfd_create */
 #include "machine.h"
 
 #include <stdio.h>
@@ -113,6 +114,7 @@ static void boot(void *arg)
     uint32_t tree_bytes;
 
     arch_cpu_init(&boot_cpu);
+    audit_translations = tlb_show;
     spaces_init((paddr_t){ranges[0].base});
     tree_open(phys_to_virt((paddr_t){ranges[1].base}), TREE_MAX_BYTES);
     tree_blob(&tree_bytes);

@@ -91,14 +91,6 @@ bool machine_irq_due(void);
 
 /* Looks an address up, filling the TLB on a miss: the entry's descriptor, 0 where a table has none. */
 uint64_t tlb_lookup(uint64_t va);
-/* Calls back for each entry: level 0 is a page, above it a table. */
-struct tlb_entry {
-    uint32_t asid;
-    unsigned level;
-    uint64_t va; /* of the first byte that it translates */
-    uint64_t pte;
-};
-void tlb_each(void (*each)(const struct tlb_entry *entry, void *arg), void *arg);
 uint64_t tlb_flushes(void);
 
 /* ---- user memory at the host's own addresses (window.c) ------------------------------------------------------ */

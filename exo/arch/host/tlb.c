@@ -13,7 +13,12 @@
 #define RECENT  8u
 #define PAGES   0u /* level */
 
-static struct tlb_entry entries[ENTRIES]; /* pte 0: unused */
+static struct tlb_entry {
+    uint32_t asid;
+    unsigned level;
+    uint64_t va; /* of the first byte that it translates */
+    pte_t pte;   /* 0: unused */
+} entries[ENTRIES];
 static unsigned used, victim;
 static uint64_t flushes;
 
@@ -84,11 +89,11 @@ uint64_t tlb_lookup(uint64_t va)
     return cached ? cached->pte : walk(va);
 }
 
-void tlb_each(void (*each)(const struct tlb_entry *entry, void *arg), void *arg)
+void tlb_show(audit_see *see)
 {
     for (unsigned i = 0; i < used; i++)
         if (entries[i].pte)
-            each(&entries[i], arg);
+            see(entries[i].asid, entries[i].level, entries[i].va, entries[i].pte);
 }
 
 uint64_t tlb_flushes(void)

@@ -1,0 +1,604 @@
+#include "audit.h"
+
+#include "base/range.h"
+#include "irq.h"
+#include "log.h"
+
+#define TABLE_ENTRIES 512u
+#define CHAIN_MAX     (CAPS_FRAMES * CAPS_PER_FRAME) /* steps after which a list must have ended */
+
+void (*audit_translations)(audit_see *see);
+
+static struct audit_note *notes;
+static char sentence[200];
+
+/* Keeps the first violation. */
+__attribute__((format(printf, 2, 3))) static bool expect(bool holds, const char *format, ...)
+{
+    va_list args;
+
+    if (!holds && !sentence[0]) {
+        va_start(args, format);
+        format_text(sentence, sizeof(sentence), format, args);
+        va_end(args);
+    }
+    return holds;
+}
+
+static bool ok(void)
+{
+    return sentence[0] == 0;
+}
+
+static struct audit_note *note(pfn_t pfn)
+{
+    return &notes[pfn - system_info->first_frame];
+}
+
+static pfn_t last_frame(void)
+{
+    return system_info->first_frame + system_info->nframes - 1;
+}
+
+static unsigned kind_of(pfn_t pfn)
+{
+    return frame_entry(pfn)->kind;
+}
+
+static pfn_t frame_of(const void *object)
+{
+    return paddr_to_pfn(virt_to_phys(object));
+}
+
+/* Is there an object of this kind at this very address? */
+static bool is_object(const void *object, enum exo_frame_kind kind)
+{
+    uint64_t pa = virt_to_phys(object).v;
+
+    return !(pa & PAGE_MASK) && pa >> PAGE_SHIFT <= last_frame() && frame_is_ram((pfn_t)(pa >> PAGE_SHIFT)) &&
+           kind_of((pfn_t)(pa >> PAGE_SHIFT)) == kind;
+}
+
+/* An account is a frame of kind ENV's first bytes. */
+static bool is_charged(unsigned kind)
+{
+    return kind != EXO_FRAME_FREE && kind != EXO_FRAME_RESERVED && kind != EXO_FRAME_KERNEL && kind != EXO_FRAME_INFO;
+}
+
+static const struct env *payer(pfn_t pfn)
+{
+    return frame_address(frame_entry(pfn)->account);
+}
+
+static bool on_list(const struct list *head, const struct list *node)
+{
+    const struct list *at = head->next;
+
+    for (uint32_t i = 0; at != head && i < CHAIN_MAX; i++, at = at->next) {
+        if (!expect(at->next->prev == at && at->prev->next == at, "a list's links disagree"))
+            return false;
+        if (at == node)
+            return true;
+    }
+    return false;
+}
+
+static uint32_t list_length(const struct list *head)
+{
+    uint32_t n = 0;
+
+    for (const struct list *at = head->next; at != head && n < CHAIN_MAX; at = at->next)
+        n++;
+    return n;
+}
+
+/* ---- frames: kinds, free lists -------------------------------------------------------------------------- */
+
+static void check_block(pfn_t block, unsigned order)
+{
+    pfn_t buddy = block ^ (1u << order);
+
+    expect(!(block & ((1u << order) - 1)), "free block %u of order %u is not aligned", block, order);
+    for (pfn_t pfn = block; ok() && pfn - block < 1u << order; pfn++) {
+        if (!expect(frame_is_ram(pfn) && kind_of(pfn) == EXO_FRAME_FREE,
+                    "frame %u is in a free block and not free", pfn))
+            return;
+        expect(frame_entry(pfn)->order1 == (pfn == block ? order + 1 : 0), "free frame %u: order", pfn);
+        expect(note(pfn)->seen++ == 0, "frame %u is in two free blocks", pfn);
+    }
+    expect(order + 1 == FRAME_ORDERS || !frame_is_ram(buddy) || kind_of(buddy) != EXO_FRAME_FREE ||
+               frame_entry(buddy)->order1 != order + 1,
+           "free blocks %u and %u of order %u are not joined", block, buddy, order);
+}
+
+static void check_free_lists(void)
+{
+    for (unsigned order = 0; order < FRAME_ORDERS; order++) {
+        pfn_t prev = 0;
+
+        for (pfn_t at = frame_free_head(order); at && ok(); at = frame_entry(at)->next) {
+            if (!expect(frame_is_ram(at), "the free list of order %u leads outside memory", order))
+                return;
+            expect(frame_entry(at)->prev == prev, "free block %u: links", at);
+            check_block(at, order);
+            prev = at;
+        }
+    }
+}
+
+static void check_frame(pfn_t pfn, uint64_t counts[EXO_NFRAME_KINDS])
+{
+    const struct exo_frame *f = frame_entry(pfn);
+
+    if (!expect(f->kind < EXO_NFRAME_KINDS, "frame %u: kind %u", pfn, f->kind))
+        return;
+    counts[f->kind]++;
+    if (f->kind == EXO_FRAME_FREE) {
+        expect(note(pfn)->seen == 1, "frame %u is free and in no free list", pfn);
+        expect(f->refs == 0 && f->account == 0, "free frame %u has %u references, account %u", pfn, f->refs,
+               f->account);
+    } else {
+        expect(note(pfn)->seen == 0, "frame %u is in a free list and of kind %u", pfn, f->kind);
+    }
+    if (!is_charged(f->kind)) {
+        expect(f->account == 0, "frame %u of kind %u is charged to %u", pfn, f->kind, f->account);
+        return;
+    }
+    if (expect(frame_is_ram(f->account) && kind_of(f->account) == EXO_FRAME_ENV,
+               "frame %u of kind %u is charged to frame %u, no account", pfn, f->kind, f->account))
+        note(f->account)->frames++;
+}
+
+static void check_frames(void)
+{
+    uint64_t counts[EXO_NFRAME_KINDS] = {0};
+
+    check_free_lists();
+    for (pfn_t pfn = system_info->first_frame; ok() && pfn <= last_frame(); pfn++) {
+        check_frame(pfn, counts);
+        note(pfn)->seen = 0; /* used anew for tables */
+    }
+    for (unsigned kind = 0; kind < EXO_NFRAME_KINDS && ok(); kind++)
+        expect(counts[kind] == system_info->frames[kind], "%lu frames of kind %u, the system page says %lu",
+               (unsigned long)counts[kind], kind, (unsigned long)system_info->frames[kind]);
+}
+
+/* ---- spaces: tables, bindings ------------------------------------------------------------------------------ */
+
+static void check_device(uint64_t va, uint64_t pa)
+{
+    uint64_t first = (uint64_t)system_info->first_frame << PAGE_SHIFT;
+
+    expect(!range_overlaps(pa, PAGE_SIZE, first, (uint64_t)system_info->nframes << PAGE_SHIFT),
+           "0x%lx: memory is bound as a device", (unsigned long)va);
+    expect(!arch_owns_device(pa, PAGE_SIZE), "0x%lx: the kernel's own device is bound", (unsigned long)va);
+}
+
+static void check_leaf(uint64_t va, pte_t pte)
+{
+    unsigned prot = pte_prot(pte), kind;
+    pfn_t pfn = paddr_to_pfn(pte_paddr(pte));
+
+    expect(!(prot & ~pte_max(pte)), "0x%lx: protection %u exceeds its maximum", (unsigned long)va, prot);
+    expect((prot & (EXO_PROT_WRITE | EXO_PROT_EXEC)) != (EXO_PROT_WRITE | EXO_PROT_EXEC),
+           "0x%lx: writable and executable", (unsigned long)va);
+    if (pte_memory(pte) == MEMORY_DEVICE) {
+        check_device(va, pte_paddr(pte).v);
+        return;
+    }
+    if (!expect(frame_is_ram(pfn), "0x%lx: frame %u does not exist", (unsigned long)va, pfn))
+        return;
+    kind = kind_of(pfn);
+    note(pfn)->refs++;
+    expect(kind == EXO_FRAME_USER || (kind == EXO_FRAME_INFO && pte_max(pte) == EXO_PROT_READ),
+           "0x%lx: frame %u of kind %u is bound with maximum %u", (unsigned long)va, pfn, kind, pte_max(pte));
+}
+
+/* Counts the bindings at and below a table whose first entry translates va. */
+static uint64_t check_table(const struct space *space, pfn_t table, uint64_t va, unsigned level)
+{
+    const pte_t *entries = frame_address(table);
+    uint64_t bound = 0;
+    uint32_t used = 0;
+
+    expect(note(table)->seen++ == 0, "table %u is reached twice", table);
+    expect(frame_entry(table)->account == frame_of(space->account), "table %u: charged to another", table);
+    note(table)->refs++;
+    for (unsigned i = 0; i < TABLE_ENTRIES && ok(); i++) {
+        uint64_t at = va + ((uint64_t)i << (PAGE_SHIFT + 9 * level));
+        pfn_t below = paddr_to_pfn(pte_paddr(entries[i]));
+
+        if (entries[i] == 0 || (level == ARCH_PT_LEVELS - 1 && i == ARCH_TABLE_SLOT))
+            continue;
+        used++;
+        expect(at < system_info->table_va, "0x%lx: bound above user space", (unsigned long)at);
+        if (level == 0) {
+            check_leaf(at, entries[i]);
+            bound++;
+        } else if (expect(pte_is_table(entries[i]) && frame_is_ram(below) && kind_of(below) == EXO_FRAME_TABLE,
+                          "0x%lx: entry of level %u names no table", (unsigned long)at, level)) {
+            bound += check_table(space, below, at, level - 1);
+        }
+    }
+    expect(frame_entry(table)->entries == used, "table %u: %u entries in use, counted as %u", table, used,
+           frame_entry(table)->entries);
+    expect(used || level == ARCH_PT_LEVELS - 1, "table %u is empty and there", table);
+    return bound;
+}
+
+static void check_space(pfn_t pfn)
+{
+    struct space *space = frame_address(pfn);
+    const struct env *env = (const struct env *)space->account;
+    pte_t self;
+
+    if (!expect(is_object(env, EXO_FRAME_ENV) && payer(pfn) == env, "space %u: its environment", pfn) ||
+        !expect(on_list(&env->spaces, &space->in_env), "space %u is not on its environment's list", pfn) ||
+        !expect(frame_is_ram(space->root) && kind_of(space->root) == EXO_FRAME_TABLE, "space %u: root", pfn))
+        return;
+    note(frame_of(env))->objects++;
+    self = ((const pte_t *)frame_address(space->root))[ARCH_TABLE_SLOT];
+    expect(self == pte_table(pfn_to_paddr(space->root)), "space %u: the tables' window", pfn);
+    expect(check_table(space, space->root, 0, ARCH_PT_LEVELS - 1) == space->nbound, "space %u: count of bindings", pfn);
+}
+
+/* ---- capabilities ------------------------------------------------------------------------------------------ */
+
+static bool is_slot(const struct cap *cap)
+{
+    pfn_t pfn = frame_of(cap);
+
+    return frame_is_ram(pfn) && kind_of(pfn) == EXO_FRAME_CAPS && virt_to_phys(cap).v % sizeof(*cap) == 0 &&
+           cap->type != EXO_CAP_NONE;
+}
+
+/* Rights and meaning never grow on the way down.  (A gate or event under a vcpu is of another type.) */
+static bool no_more_than(const struct cap *cap, const struct cap *parent)
+{
+    if (cap->type != parent->type)
+        return parent->type == EXO_CAP_VCPU && cap->object == parent->object;
+    if (cap->rights & ~parent->rights || cap->object != parent->object || cap->serial != parent->serial)
+        return false;
+    switch (cap->type) {
+    case EXO_CAP_GATE:
+        return parent->a == 0 || cap->a == parent->a;
+    case EXO_CAP_EVENT:
+        return !(cap->a & ~parent->a);
+    case EXO_CAP_SLICE:
+    case EXO_CAP_IRQ:
+    case EXO_CAP_MMIO:
+        return range_inside(cap->a, cap->b, parent->a, parent->b);
+    default:
+        return true;
+    }
+}
+
+static void check_cap(const struct cap *cap, pfn_t pfn)
+{
+    const struct cap *up = cap;
+    uint32_t depth = 0;
+
+    expect(cap->type < EXO_NCAP_TYPES && !(cap->rights & ~EXO_RIGHTS_ALL), "a capability of table frame %u: type", pfn);
+    if (cap->parent) {
+        if (!expect(is_slot(cap->parent), "a capability in frame %u was derived from a free slot", pfn))
+            return;
+        expect(cap->prev_next && *cap->prev_next == cap, "a capability in frame %u is on no list of siblings", pfn);
+        expect(no_more_than(cap, cap->parent), "a capability in frame %u exceeds the one that it came from", pfn);
+    } else {
+        expect(!cap->prev_next && !cap->next, "a capability in frame %u came of nothing and has siblings", pfn);
+    }
+    if (cap->next)
+        expect(is_slot(cap->next) && cap->next->parent == cap->parent && cap->next->prev_next == &cap->next,
+               "siblings of a capability in frame %u", pfn);
+    if (cap->child)
+        expect(is_slot(cap->child) && cap->child->parent == cap && cap->child->prev_next == &cap->child,
+               "what came of a capability in frame %u", pfn);
+    while (ok() && up->parent && depth++ <= CHAIN_MAX)
+        up = up->parent;
+    expect(depth <= CHAIN_MAX, "a capability in frame %u came of itself", pfn);
+}
+
+/* A CAPS frame knows its table, and the table knows it. */
+static void check_caps_frame(pfn_t pfn)
+{
+    const struct env *env = payer(pfn);
+    const struct cap_table *table = &env->owner.caps;
+    uint32_t part = frame_entry(pfn)->entries;
+    const struct cap *slots = frame_address(pfn);
+
+    if (!expect(part < table->nframes && table->frames[part] == pfn, "capability frame %u is in no table", pfn))
+        return;
+    for (unsigned i = 0; i < CAPS_PER_FRAME && ok(); i++)
+        if (slots[i].type != EXO_CAP_NONE)
+            check_cap(&slots[i], pfn);
+    expect(part != 0 || slots[0].type == EXO_CAP_NONE, "capability frame %u: slot 0 is in use", pfn);
+}
+
+static const struct cap *slot_at(const struct cap_table *table, uint32_t index)
+{
+    const struct cap *slots = frame_address(table->frames[index / CAPS_PER_FRAME]);
+
+    return &slots[index % CAPS_PER_FRAME];
+}
+
+static void check_cap_table(pfn_t pfn, const struct env *env)
+{
+    const struct cap_table *table = &env->owner.caps;
+    uint32_t nslots = table->nframes * CAPS_PER_FRAME, used = 0, nfree = 0;
+
+    for (uint32_t i = 0; i < table->nframes; i++)
+        if (!expect(frame_is_ram(table->frames[i]) && kind_of(table->frames[i]) == EXO_FRAME_CAPS &&
+                        payer(table->frames[i]) == env && frame_entry(table->frames[i])->entries == i,
+                    "env %u: part %u of its capability table", pfn, i))
+            return;
+    for (uint32_t i = 1; i < nslots; i++)
+        used += slot_at(table, i)->type != EXO_CAP_NONE;
+    expect(used == table->nused, "env %u: %u capabilities, counted as %u", pfn, used, table->nused);
+    if (env->state == EXO_ENV_ENDED)
+        return; /* its free slots do not matter any more */
+    for (uint32_t at = table->first_free; at && nfree <= nslots && ok(); at = (uint32_t)slot_at(table, at)->a) {
+        if (!expect(at < nslots && slot_at(table, at)->type == EXO_CAP_NONE, "env %u: free slots", pfn))
+            return;
+        nfree++;
+    }
+    expect(nslots == 0 || nfree + used == nslots - 1, "env %u: %u slots, %u used, %u free", pfn, nslots, used, nfree);
+}
+
+/* ---- environments and accounts ------------------------------------------------------------------------------- */
+
+static void check_env(pfn_t pfn)
+{
+    const struct env *env = frame_address(pfn);
+    const struct account *account = &env->owner.account;
+
+    if (!env->parent) {
+        expect(!account->parent && payer(pfn) == env, "env %u: the first, or not", pfn);
+    } else {
+        if (!expect(is_object(env->parent, EXO_FRAME_ENV) && account->parent == &env->parent->owner.account &&
+                        payer(pfn) == env->parent,
+                    "env %u: its parent", pfn))
+            return;
+        note(frame_of(env->parent))->limits += account->limit;
+        expect(env->depth == env->parent->depth + 1, "env %u: depth", pfn);
+    }
+    expect(account->ended == env->torn_down, "env %u: torn down, and its account not, or the other way round", pfn);
+    if (!env->torn_down) {
+        expect(!env->parent || on_list(&env->parent->children, &env->in_parent), "env %u is not its parent's", pfn);
+        if (env->parent)
+            note(frame_of(env->parent))->objects++;
+    } else {
+        expect(list_empty(&env->vcpus) && list_empty(&env->spaces) && list_empty(&env->children) &&
+                   env->owner.caps.nframes == 0,
+               "env %u is torn down and holds something", pfn);
+    }
+    check_cap_table(pfn, env);
+}
+
+/* After everything was counted. */
+static void check_account(pfn_t pfn)
+{
+    const struct env *env = frame_address(pfn);
+    const struct account *a = &env->owner.account;
+    uint32_t lists = list_length(&env->spaces) + list_length(&env->vcpus) + list_length(&env->children);
+
+    expect(a->used == note(pfn)->frames, "account %u: %u frames are charged to it, counted as %lu", pfn,
+           note(pfn)->frames, (unsigned long)a->used);
+    expect(a->reserved == note(pfn)->limits, "account %u: its children's limits are %lu, counted as %lu", pfn,
+           (unsigned long)note(pfn)->limits, (unsigned long)a->reserved);
+    expect(a->used <= a->limit && a->reserved <= a->limit - a->used, "account %u exceeds its limit", pfn);
+    if (a->ended)
+        expect(a->limit == a->used + a->reserved && a->limit > 0, "account %u has ended and keeps a share", pfn);
+    expect(lists == note(pfn)->objects, "env %u: lists hold %u, but %u objects are its", pfn, lists,
+           note(pfn)->objects);
+}
+
+/* ---- virtual processors ------------------------------------------------------------------------------------- */
+
+static const struct list *queue_of(const struct vcpu *vcpu)
+{
+    switch (vcpu->state) {
+    case VCPU_READY:
+        return &vcpu->cpu->ready;
+    case VCPU_SENDING:
+        return &vcpu->peer->senders;
+    case VCPU_CALLING:
+        return &vcpu->peer->callers;
+    default:
+        return NULL;
+    }
+}
+
+static bool may_wait(const struct vcpu *vcpu)
+{
+    return vcpu->state == VCPU_WAITING || vcpu->state == VCPU_RECEIVING || vcpu->state == VCPU_SENDING ||
+           vcpu->state == VCPU_CALLING;
+}
+
+static void check_peers(const struct vcpu *callee, const struct list *peers, enum vcpu_state state)
+{
+    for (const struct list *at = peers->next; at != peers && ok(); at = at->next) {
+        const struct vcpu *caller = list_entry(at, struct vcpu, queue);
+
+        expect(is_object(caller, EXO_FRAME_VCPU) && caller->state == state && caller->peer == callee,
+               "vcpu %u: somebody in its queue is not its caller", frame_of(callee));
+    }
+}
+
+static void check_vcpu(pfn_t pfn)
+{
+    const struct vcpu *vcpu = frame_address(pfn);
+    const struct env *env = vcpu->env;
+    const struct list *queue;
+
+    if (!expect(is_object(env, EXO_FRAME_ENV) && payer(pfn) == env && on_list(&env->vcpus, &vcpu->in_env),
+                "vcpu %u: its environment", pfn))
+        return;
+    note(frame_of(env))->objects++;
+    if (expect(frame_is_ram(vcpu->page_pfn) && kind_of(vcpu->page_pfn) == EXO_FRAME_USER &&
+                   vcpu->page == frame_address(vcpu->page_pfn),
+               "vcpu %u: its shared page", pfn))
+        note(vcpu->page_pfn)->refs++;
+    expect((env->state == EXO_ENV_ENDED) == (vcpu->state == VCPU_DEAD), "vcpu %u: state %u, its environment's %u", pfn,
+           vcpu->state, env->state);
+    expect((vcpu->cpu->current == vcpu) == (vcpu->state == VCPU_RUNNING), "vcpu %u: running, or not", pfn);
+    if (vcpu->state == VCPU_SENDING || vcpu->state == VCPU_CALLING)
+        if (!expect(is_object(vcpu->peer, EXO_FRAME_VCPU) && vcpu->peer->state != VCPU_DEAD && vcpu->peer != vcpu,
+                    "vcpu %u: calls nobody", pfn))
+            return;
+    queue = queue_of(vcpu);
+    expect(queue ? on_list(queue, &vcpu->queue) : list_empty(&vcpu->queue), "vcpu %u of state %u: its queue", pfn,
+           vcpu->state);
+    expect(may_wait(vcpu) || !deadline_is_set(&vcpu->deadline), "vcpu %u of state %u has a deadline", pfn, vcpu->state);
+    check_peers(vcpu, &vcpu->senders, VCPU_SENDING);
+    check_peers(vcpu, &vcpu->callers, VCPU_CALLING);
+    expect(vcpu->state != VCPU_DEAD || (vcpu->nirqs == 0 && vcpu->nslots == 0), "vcpu %u is dead and keeps lines", pfn);
+}
+
+static uint32_t check_heap(const struct deadline *d, const struct deadline *parent)
+{
+    uint32_t left, right;
+
+    if (!d || !ok())
+        return 0;
+    expect(d->parent == parent && (!parent || parent->at <= d->at), "deadlines: order");
+    expect(is_object(container_of(d, struct vcpu, deadline), EXO_FRAME_VCPU), "deadlines: of nobody");
+    left = check_heap(d->left, d);
+    right = check_heap(d->right, d);
+    expect((d->left ? d->left->rank : 0) >= (d->right ? d->right->rank : 0) &&
+               d->rank == (d->right ? d->right->rank : 0) + 1,
+           "deadlines: ranks");
+    return left + right + 1;
+}
+
+static void check_slots(const struct cpu *cpu)
+{
+    uint32_t owned = 0;
+
+    for (unsigned i = 0; i < CPU_SLOTS && ok(); i++) {
+        const struct vcpu *owner = cpu->slots[i].owner;
+
+        if (!owner) {
+            expect(cpu->info->slot_env[i] == 0, "slot %u: told as owned", i);
+            continue;
+        }
+        owned++;
+        if (expect(is_object(owner, EXO_FRAME_VCPU), "slot %u: owned by nobody", i)) {
+            note(frame_of(owner))->objects++;
+            expect(cpu->info->slot_env[i] == frame_of(owner->env), "slot %u: told as another's", i);
+        }
+    }
+    expect(owned == cpu->nowned, "%u slots have owners, counted as %u", owned, cpu->nowned);
+}
+
+static void check_lines(void)
+{
+    for (uint32_t line = 0; line < arch_irq_count() && ok(); line++) {
+        const struct vcpu *holder = irq_holder(line);
+
+        if (holder && expect(is_object(holder, EXO_FRAME_VCPU), "line %u: bound to nobody", line))
+            note(frame_of(holder))->objects++;
+    }
+}
+
+static void check_cpu(void)
+{
+    const struct cpu *cpu = cpu_this();
+    uint32_t running = 0, ready = 0, timed = 0;
+
+    for (pfn_t pfn = system_info->first_frame; ok() && pfn <= last_frame(); pfn++) {
+        const struct vcpu *vcpu = frame_address(pfn);
+
+        if (kind_of(pfn) != EXO_FRAME_VCPU)
+            continue;
+        running += vcpu->state == VCPU_RUNNING;
+        ready += vcpu->state == VCPU_READY;
+        timed += deadline_is_set(&vcpu->deadline);
+        expect(note(pfn)->objects == vcpu->nslots + vcpu->nirqs, "vcpu %u: lines and slots", pfn);
+    }
+    expect(running == (cpu->current != NULL), "%u vcpus run", running);
+    expect(list_length(&cpu->ready) == ready, "%u vcpus are ready, the list holds %u", ready,
+           list_length(&cpu->ready));
+    expect(check_heap(cpu->deadlines.first, NULL) == timed, "deadlines: not all that are set are in the heap");
+    expect(!cpu->loaded || is_object(cpu->loaded, EXO_FRAME_SPACE), "the space in the MMU is gone");
+    expect(!cpu->fp_owner || is_object(cpu->fp_owner, EXO_FRAME_VCPU), "the owner of the FP registers is gone");
+}
+
+/* ---- TLBs -------------------------------------------------------------------------------------------------- */
+
+static struct space *space_of_asid(uint32_t asid)
+{
+    for (pfn_t pfn = system_info->first_frame; pfn <= last_frame(); pfn++) {
+        struct space *space = frame_address(pfn);
+
+        if (kind_of(pfn) == EXO_FRAME_SPACE && space_in_tlb(space) && space->asid == asid)
+            return space;
+    }
+    return NULL;
+}
+
+/* What the tables say now where the TLB says `pte`. */
+static void check_translation(uint32_t asid, unsigned level, uint64_t va, pte_t pte)
+{
+    const struct space *space = asid ? space_of_asid(asid) : NULL;
+    const pte_t *table;
+
+    if (!expect(space != NULL, "a TLB holds 0x%lx of ASID %u, which nobody has", (unsigned long)va, asid))
+        return;
+    table = frame_address(space->root);
+    for (unsigned at = ARCH_PT_LEVELS - 1;; at--) {
+        pte_t now = table[va >> (PAGE_SHIFT + 9 * at) & (TABLE_ENTRIES - 1)];
+
+        if (at == level) {
+            expect(now == pte, "a TLB holds 0x%lx (level %u, ASID %u) as 0x%lx, the table says 0x%lx",
+                   (unsigned long)va, level, asid, (unsigned long)pte, (unsigned long)now);
+            return;
+        }
+        if (!expect(pte_is_table(now), "a TLB holds 0x%lx, whose table is gone", (unsigned long)va))
+            return;
+        table = phys_to_virt(pte_paddr(now));
+    }
+}
+
+/* ---- all of it --------------------------------------------------------------------------------------------- */
+
+static void each_frame(enum exo_frame_kind kind, void (*check)(pfn_t pfn))
+{
+    for (pfn_t pfn = system_info->first_frame; ok() && pfn <= last_frame(); pfn++)
+        if (kind_of(pfn) == kind)
+            check(pfn);
+}
+
+static void check_refs(void)
+{
+    for (pfn_t pfn = system_info->first_frame; ok() && pfn <= last_frame(); pfn++) {
+        const struct exo_frame *f = frame_entry(pfn);
+
+        expect(f->refs == note(pfn)->refs, "frame %u of kind %u: %u bindings, counted as %u", pfn, f->kind,
+               note(pfn)->refs, f->refs);
+        expect(f->kind != EXO_FRAME_USER || f->refs > 0, "frame %u is a user's and nobody binds it", pfn);
+        expect(f->kind != EXO_FRAME_TABLE || note(pfn)->seen == 1, "table %u is in no space", pfn);
+    }
+}
+
+const char *exo_audit(struct audit_note *scratch)
+{
+    notes = scratch;
+    sentence[0] = 0;
+    for (uint32_t i = 0; i < system_info->nframes; i++)
+        notes[i] = (struct audit_note){0};
+    check_frames();
+    each_frame(EXO_FRAME_ENV, check_env);
+    each_frame(EXO_FRAME_SPACE, check_space);
+    each_frame(EXO_FRAME_CAPS, check_caps_frame);
+    each_frame(EXO_FRAME_VCPU, check_vcpu);
+    if (ok()) {
+        check_slots(cpu_this());
+        check_lines();
+        check_cpu();
+        check_refs();
+        each_frame(EXO_FRAME_ENV, check_account);
+    }
+    if (ok() && audit_translations)
+        audit_translations(check_translation);
+    return ok() ? NULL : sentence;
+}
