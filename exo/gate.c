@@ -5,6 +5,7 @@
 
 #define SERIAL_BITS 28u
 #define SERIAL_MASK ((1u << SERIAL_BITS) - 1)
+#define SENDERS_AT_ONCE 16u
 
 /* ---- what goes along with a message --------------------------------------------------------------------- */
 
@@ -27,7 +28,8 @@ static int send_cap(struct vcpu *from, struct vcpu *to, const struct exo_send *s
     return cap_find_any(&to->env->owner, (uint64_t)handle, out);
 }
 
-static int send_pages(struct vcpu *from, struct vcpu *to, const struct exo_send *send, const struct exo_recv *recv)
+static int send_pages(struct vcpu *from, struct vcpu *to, const struct exo_send *send,
+                      const struct exo_recv *recv)
 {
     int rc;
 
@@ -196,10 +198,11 @@ static int reply(struct vcpu *callee, uint64_t token, uint64_t flags, struct vcp
     return 0;
 }
 
-/* The next message that can be delivered; callers whose message cannot, hear why.  True when there was one. */
+/* The next message that can be delivered, of the first few; callers whose message cannot, hear why.  True when there
+ * was one. */
 static bool receive_queued(struct vcpu *callee)
 {
-    while (!list_empty(&callee->senders)) {
+    for (unsigned i = 0; i < SENDERS_AT_ONCE && !list_empty(&callee->senders); i++) {
         struct vcpu *caller = list_entry(callee->senders.next, struct vcpu, queue);
         int rc = deliver(caller, callee);
 
@@ -238,6 +241,8 @@ void gate_reply_wait(struct vcpu *callee)
         vcpu_result(callee, 0);
     } else if (receive_queued(callee)) {
         /* its registers hold the message */
+    } else if (!list_empty(&callee->senders)) {
+        vcpu_result(callee, 0); /* more of them wait: as if an event had come */
     } else if (deadline <= arch_time()) {
         vcpu_result(callee, -EXO_ETIMEDOUT);
     } else {
@@ -252,8 +257,7 @@ static void disappoint(struct list *peers)
 {
     struct list *at, *next;
 
-    list_for_each_safe(at, next, peers)
-    {
+    list_for_each_safe (at, next, peers) {
         struct vcpu *peer = list_entry(at, struct vcpu, queue);
 
         vcpu_unqueue(peer);

@@ -57,7 +57,7 @@ void slice_urgent(struct vcpu *vcpu)
     struct cpu *cpu = vcpu->cpu;
 
     if (cpu->current && slot_owner(cpu) != cpu->current)
-        vcpu_ready(slice_leave());
+        vcpu_ready_first(slice_leave()); /* it goes on right after */
     vcpu_ready_first(vcpu);
     cpu->resched = 1;
 }

@@ -83,13 +83,15 @@ bool space_in_tlb(const struct space *space)
     return tlb_may_hold(space);
 }
 
-/* Frees va's tables from the lowest up, as far as they are empty. */
+/* Frees va's tables from the lowest up, as far as they are empty.  All are unlinked, then no TLB holds them (walk
+ * caches, and the tables' own window), and only then may anybody else have the frames. */
 static void tables_trim(struct space *space, uint64_t va)
 {
     pte_t *path[ARCH_PT_LEVELS];
     pte_t *table = frame_address(space->root);
     unsigned level = ARCH_PT_LEVELS - 1;
-    bool freed = false;
+    pfn_t gone[ARCH_PT_LEVELS];
+    unsigned ngone = 0;
 
     for (; level > 0; level--) {
         path[level] = &table[index_at(va, level)];
@@ -103,13 +105,15 @@ static void tables_trim(struct space *space, uint64_t va)
         if (frame_entry(pfn)->entries)
             break;
         entry_set(path[level], 0);
-        if (!freed && tlb_may_hold(space)) { /* walk caches and the tables' own window */
-            arch_tlb_flush_asid(space->asid);
-            arch_tlb_sync();
-        }
-        freed = true;
-        frame_entry(pfn)->refs--;
-        frame_free(pfn);
+        gone[ngone++] = pfn;
+    }
+    if (ngone && tlb_may_hold(space)) {
+        arch_tlb_flush_asid(space->asid);
+        arch_tlb_sync();
+    }
+    while (ngone) {
+        frame_entry(gone[--ngone])->refs--;
+        frame_free(gone[ngone]);
     }
 }
 
@@ -331,7 +335,8 @@ static int copy_check(struct space *src, uint64_t sva, uint64_t n, unsigned righ
             return -EXO_EUNBOUND;
         if (rights & ~pte_max(*entry))
             return -EXO_ERIGHTS;
-        if (counted(*entry) && frame_entry(paddr_to_pfn(pte_paddr(*entry)))->refs >= UINT32_MAX - EXO_RANGE_MAX)
+        if (counted(*entry) &&
+            frame_entry(paddr_to_pfn(pte_paddr(*entry)))->refs >= UINT32_MAX - EXO_RANGE_MAX)
             return -EXO_EFULL;
     }
     return 0;
@@ -341,8 +346,10 @@ int space_copy(struct space *dst, uint64_t va, struct space *src, uint64_t sva, 
                unsigned max)
 {
     pte_t *from = NULL, *to = NULL;
-    int rc = copy_check(src, sva, n, prot | max);
+    int rc = rights_check(src, sva, n, prot | max);
 
+    if (!rc)
+        rc = refs_check(src, sva, n);
     if (!rc)
         rc = range_prepare(dst, va, n);
     if (rc)
@@ -375,9 +382,9 @@ int space_bind_fixed(struct space *space, uint64_t va, paddr_t pa, uint64_t n, u
 int space_protect(struct space *space, uint64_t va, uint64_t n, unsigned prot)
 {
     pte_t *entry = NULL;
-    int rc = copy_check(space, va, n, prot);
+    int rc = rights_check(space, va, n, prot);
 
-    if (rc && rc != -EXO_EFULL)
+    if (rc)
         return rc;
     for (uint64_t i = 0; i < n; i++) {
         uint64_t at = va + i * PAGE_SIZE;

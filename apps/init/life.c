@@ -70,15 +70,26 @@ struct proc *life_new(struct init *in, struct proc *parent, const struct manifes
     return NULL;
 }
 
-/* Nobody has seen it run: it goes without a status. */
+/* Nobody has seen it run: it goes without a status.  As a rule at once, so that whoever tries again finds the memory
+ * free; one that was filled with very much goes in pieces. */
 void life_abort(struct init *in, struct proc *p)
 {
+    bool done = false;
+
     if (p->peer)
         os_peer_drop(&in->server, p->peer);
     p->peer = NULL;
-    while (!child_destroy_step(p)) {
+    for (unsigned i = 0; i < ABORT_STEPS && !done; i++)
+        done = child_destroy_step(p);
+    if (done) {
+        table_remove(&in->table, p, in->self);
+    } else {
+        p->ended = p->told_of = p->aborted = true;
+        table_adopt(&in->table, p, in->self);
+        table_set_state(&in->table, p, OS_PROC_ZOMBIE);
+        list_add_tail(&in->dying, &p->dying);
+        serve_deadline(in);
     }
-    table_remove(&in->table, p, in->self);
     services_tell_peers(in);
 }
 
@@ -221,6 +232,10 @@ void life_ended(struct init *in, uint64_t bits)
 static void gone(struct init *in, struct proc *p)
 {
     p->destroyed = true;
+    if (p->aborted) {
+        table_remove(&in->table, p, in->self);
+        return;
+    }
     if (p->parent == in->self) {
         life_reaped(in, p);
         return;

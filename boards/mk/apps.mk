@@ -22,12 +22,15 @@ $(foreach a,$(filter $(APPS),$(EXTRA_APPS)),$(error EXTRA: the tree has an appli
 
 $(eval $(call flags_rule,app.ldflags,$(APP_LDFLAGS)))
 
+# Folders outside the tree get warnings, but not our rules.
+OTHER_TASTE := $(patsubst -W%,-Wno-%,$(filter-out -Wall -Wextra,$(WARNINGS)))
+
 # $(call app_rule,name,source folder,folder below $(OUT))
 define app_rule
 APP_OBJ_$(3)_$(1) := $(patsubst $(2)/%,$(OUT)/$(3)/obj/$(1)/%.o,$(call sources,$(2)))
 $$(APP_OBJ_$(3)_$(1)): $(OUT)/$(3)/obj/$(1)/%.o: $(2)/% $(FLAGS)/app.cflags $(NEWLIB_STAMP) $(LIBFDT_STAMP)
 	$$(call say,CC,$$<)
-	$$(Q)mkdir -p $$(@D); $(CC) @$(FLAGS)/app.cflags $$(APP_CFLAGS_$(1)) -I$(2) -MD -MP -c -o $$@ $$<
+	$$(Q)mkdir -p $$(@D); $(CC) @$(FLAGS)/app.cflags $$(APP_CFLAGS_$(1)) $(if $(filter extra,$(3)),$(OTHER_TASTE)) -I$(2) -MD -MP -c -o $$@ $$<
 $(OUT)/$(3)/$(1).elf: $$(APP_OBJ_$(3)_$(1)) $(CRT0) $(LIBOS) $(APP_LDS) $(FLAGS)/app.ldflags $(FLAGS)/$(3)-$(1).objs
 	$$(call say,LD,$$@)
 	$$(Q)$(CC) @$(FLAGS)/app.ldflags -Wl,-T,$(APP_LDS) -o $$@ $(CRT0) $$(APP_OBJ_$(3)_$(1)) $$(APP_LIBS_$(1)) $(APP_LIBS)

@@ -47,7 +47,7 @@ $(HOST)/lib%.a: $(HOST)/flags/lib%.objs
 	$(Q)rm -f $@; ar crsD $@ @$<
 
 define host_test_rule
-$(HOST)/tests/$(1): $(HOST)/tests/host/$(1).c.o $(HOST_SRC_$(1):%=$(HOST)/%.o) $(HOST_HELP_OBJ) $(HOST)/libos.a $(HOST)/libexo.a
+$(HOST)/tests/$(1): $(HOST)/tests/host/$(1).c.o $(HOST_SRC_$(1):%=$(HOST)/%.o) $(HOST)/libhelp.a $(HOST)/libos.a $(HOST)/libexo.a
 	$$(call say,HOSTLD,$$@)
 	$$(Q)mkdir -p $$(@D); $(HOSTCC) $(HOST_SANITIZE) -o $$@ $$(filter %.o,$$^) \
 	    -Wl,--start-group $(HOST)/libhelp.a $(HOST)/libos.a $(HOST)/libexo.a -Wl,--end-group $$(HOST_LDLIBS)

@@ -7,7 +7,7 @@
 #include "irq.h"
 
 struct exo_image exo_image;
-struct actor init;
+struct actor root;
 
 static struct audit_note *notes;
 
@@ -20,8 +20,8 @@ void exo_boot_ram(uint64_t len)
     machine_boot(RAM_BASE, IMAGE_LEN, exo_image.tree_base);
     ck_assert_msg(machine.end == MACHINE_RUNS, "boot: %s", machine.console);
     notes = calloc(system_info->nframes, sizeof(*notes));
-    init = (struct actor){machine.cpu->current->env, machine.cpu->current, EXO_SELF_ENV, EXO_SELF_SPACE, EXO_FIRST_VCPU};
-    init.vcpu->page->upcall_entry = UPCALL_ENTRY;
+    root = (struct actor){machine.cpu->current->env, machine.cpu->current, EXO_SELF_ENV, EXO_SELF_SPACE, EXO_FIRST_VCPU};
+    root.vcpu->page->upcall_entry = UPCALL_ENTRY;
     upcall_done();
     exo_check();
 }

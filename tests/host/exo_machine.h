@@ -94,7 +94,7 @@ struct actor {
     struct vcpu *vcpu;
     exo_handle_t env_cap, space_cap, vcpu_cap; /* in its maker's table; init: its own */
 };
-extern struct actor init;
+extern struct actor root;
 
 #define ACTOR_VCPU_VA 0x100000ull
 #define RW            ((uint64_t)EXO_PROT_READ | EXO_PROT_WRITE)

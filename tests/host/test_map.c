@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host.h"
+#include "mock.h"
 #include "mem/mem.h"
 #include "os/layout.h"
 #include "rt/rt.h"

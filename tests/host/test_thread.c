@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "host.h"
+#include "mock.h"
 #include "os/rt.h"
 #include "os/thread.h"
 #include "os/time.h"

@@ -33,7 +33,7 @@ class Report:
         self.name = name
         self.lines = []
         self.passed = self.failed = 0
-        self.last = None
+        self.last = self.shown = None
 
     def machine(self, **how):
         self.last = Machine(**how)
@@ -60,7 +60,11 @@ class Report:
         return self.check(what, got == wanted, f"got    {shorten(got)}\nwanted {shorten(wanted)}")
 
     def transcript(self):
-        return ("$ " + " ".join(self.last.command) + "\n" + self.last.text()) if self.last else ""
+        """The last machine's console; once is enough."""
+        if not self.last or self.shown is self.last:
+            return ""
+        self.shown = self.last
+        return "$ " + " ".join(self.last.command) + "\n" + self.last.text()
 
 
 def shorten(value):

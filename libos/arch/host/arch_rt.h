@@ -1,11 +1,11 @@
-/* Host: the libOS inside a test program.  The kernel is whatever answers host_exo_call (host.h). */
+/* Host: the libOS inside a test program.  The kernel is whatever answers host_exo_call (mock.h). */
 #ifndef ARCH_RT_H
 #define ARCH_RT_H
 
 #include <ucontext.h>
 
 #include "exo/abi.h"
-#include "host.h"
+#include "mock.h"
 #include "os/exo.h"
 
 struct arch_context {

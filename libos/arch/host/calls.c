@@ -1,5 +1,5 @@
 /* The kernel's calls, as calls of the test's kernel. */
-#include "host.h"
+#include "mock.h"
 
 host_exo_fn *host_exo_call;
 host_bound_fn *host_next_bound;

@@ -169,6 +169,16 @@ uint64_t free_frames(void)
     return *(const volatile uint64_t *)&machine->frames[EXO_FRAME_FREE];
 }
 
+/* libfdt is compiled with stack protection. */
+uint64_t __stack_chk_guard = 0x5afe;
+_Noreturn void __stack_chk_fail(void);
+
+_Noreturn void __stack_chk_fail(void)
+{
+    print("not ok - libfdt overran its stack\n");
+    finish();
+}
+
 /* ---- the beginning ------------------------------------------------------------------------------------------ */
 
 static uint64_t find_uart(const void *tree)

@@ -114,16 +114,19 @@ static void fault_bad_entry(uint64_t address)
 
 static void fault_bad_stack(uint64_t address)
 {
-    my_page()->upcall_sp = 16; /* its first push faults, with upcalls masked */
+    my_page()->upcall_sp = 0x10000; /* its first push faults, with upcalls masked */
     do_read(address);
 }
+
+static volatile uint64_t depth_max = UINT64_MAX;
 
 static void overflow(uint64_t depth)
 {
     volatile uint64_t block[64];
 
     block[0] = depth;
-    overflow(depth + 1);
+    if (depth < depth_max)
+        overflow(depth + 1);
     block[1] = block[0];
 }
 
@@ -150,7 +153,7 @@ static void check_undeliverable(void)
     ends("K30 a breakpoint with upcalls masked does", break_masked, 0, EXO_END_EXCEPTION, -1);
     ends("K30 a fault without an upcall entry does", fault_without_entry, 0x5000, EXO_END_UPCALL, 0x5000);
     ends("K30 an upcall entry in the kernel's half", fault_bad_entry, 0x5000, EXO_END_FAULT, 0x7fffff8000000000);
-    ends("K30 a fault on the upcall stack does", fault_bad_stack, 0x5000, EXO_END_FAULT, 0);
+    ends("K30 a fault on the upcall stack does", fault_bad_stack, 0x5000, EXO_END_FAULT, -1);
     ends("K19 a stack overflow is a fault below the stack", stack_overflow, 0, EXO_END_FAULT, -1);
     check_is("K8 and each gave its frames back", (int64_t)free_frames(), (int64_t)before);
 }

@@ -48,8 +48,8 @@ static void check_ranges(void)
         uint64_t va, n;
     } bad[] = {{"K20 an unaligned address", SPARE + 1, 1},
                {"K20 the kernel's half", 0xffffff8000000000, 1},
-               {"K20 the last page of the address space", 0 - PAGE_SIZE, 1},
-               {"K20 a range that wraps", 0 - PAGE_SIZE, 2},
+               {"K20 the last page of the address space", 0ull - PAGE_SIZE, 1},
+               {"K20 a range that wraps", 0ull - PAGE_SIZE, 2},
                {"K20 a count that wraps", SPARE, 1ull << 52},
                {"K20 the largest count", SPARE, UINT64_MAX},
                {"K20 a range that leaves user space", 0x7fbfffffff000, 2},
@@ -114,14 +114,14 @@ static void check_sharing(void)
 /* The frame table, in the pages that info_map shows. */
 static uint32_t any_free_frame(void)
 {
-    static const struct exo_frame *table = (const struct exo_frame *)(SPARE + 0x10000000);
-    uint32_t found = 0;
+    const struct exo_frame *table = (const struct exo_frame *)(SPARE + 0x10000000);
+    uint32_t per_page = PAGE_SIZE / sizeof(*table), page = machine->nframes / per_page * 3 / 4, found = 0;
 
-    if (exo_info_map(EXO_FIRST_INFO, EXO_INFO_FRAMES, (uint64_t)machine->nframes * 32 / PAGE_SIZE / 2, EXO_SELF_SPACE, (uint64_t)table))
+    if (exo_info_map(EXO_FIRST_INFO, EXO_INFO_FRAMES, page, EXO_SELF_SPACE, (uint64_t)table))
         return 0;
-    for (unsigned i = 0; i < PAGE_SIZE / 32 && !found; i++)
+    for (uint32_t i = 0; i < per_page && !found; i++)
         if (table[i].kind == EXO_FRAME_FREE)
-            found = machine->first_frame + machine->nframes / 2 + i;
+            found = machine->first_frame + page * per_page + i;
     check("K5 the frame table is not writable", probe(do_write, (uint64_t)table).reason == EXO_UPCALL_FAULT);
     check_is("K5 and cannot be made so", exo_page_protect(EXO_SELF_SPACE, (uint64_t)table, 1, RW), -EXO_ERIGHTS);
     exo_page_unmap(EXO_SELF_SPACE, (uint64_t)table, 1);
@@ -161,15 +161,14 @@ static void check_devices(void)
     check("K5 the kernel's interrupt controller is not handed out", refused >= 2);
     for (uint64_t pa = 0x08000000; pa < 0x08100000; pa += PAGE_SIZE)
         exo_page_unmap(EXO_SELF_SPACE, SPARE + pa, 1);
-    check_is("K20 an address that wraps", exo_mmio_map(EXO_FIRST_MMIO, EXO_SELF_SPACE, SPARE, 0 - PAGE_SIZE, 2, RW), -EXO_ERANGE);
+    check_is("K20 an address that wraps", exo_mmio_map(EXO_FIRST_MMIO, EXO_SELF_SPACE, SPARE, 0ull - PAGE_SIZE, 2, RW), -EXO_ERANGE);
     check_is("K5 code from devices: refused", exo_mmio_map(EXO_FIRST_MMIO, EXO_SELF_SPACE, SPARE, uart_at, 1, RX), -EXO_EINVAL);
 }
 
 static void check_windows(void)
 {
-    uint64_t root = machine->table_va + (machine->table_va >> 9 & 0x3fffffff);
+    uint64_t root = machine->table_va | (machine->table_va >> 9 & 0x3fe00000) | (machine->table_va >> 18 & 0x1ff000);
 
-    root = machine->table_va | (machine->table_va >> 9 & 0x3fe00000) | (machine->table_va >> 18 & 0x1ff000);
     check("one's own page tables can be read", probe(do_read, root).reason == 0 && *word(root + 8 * (SPARE >> 30)) == 0);
     check("K5 and not written", probe(do_write, root).detail == (EXO_PROT_WRITE | EXO_ACCESS_BOUND));
     check("K5 nor executed", probe(do_jump, root).reason == EXO_UPCALL_FAULT);

@@ -1,6 +1,6 @@
 /* What a test decides about the machine under the libOS. */
-#ifndef ARCH_HOST_H
-#define ARCH_HOST_H
+#ifndef ARCH_MOCK_H
+#define ARCH_MOCK_H
 
 #include "exo/abi.h"
 #include "os/exo.h"
