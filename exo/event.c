@@ -48,7 +48,7 @@ static void post(struct vcpu *vcpu, uint64_t bits, void (*wake)(struct vcpu *))
 
 void event_post(struct vcpu *vcpu, uint64_t bits)
 {
-    post(vcpu, bits, vcpu_ready);
+    post(vcpu, bits, slice_ready);
 }
 
 void event_post_urgent(struct vcpu *vcpu, uint64_t bits)
@@ -84,7 +84,7 @@ static void expired(struct vcpu *vcpu)
 
     vcpu_unqueue(vcpu);
     vcpu_result(vcpu, result);
-    vcpu_ready(vcpu);
+    slice_ready(vcpu);
 }
 
 static void tell(pfn_t pfn, uint32_t serial, uint64_t bits)

@@ -189,21 +189,25 @@ static int account_charge(struct account *account, uint64_t n)
     return 0;
 }
 
+/* An ended account goes with its last frame.  (Its own ENV frame is charged to its parent, which may go in turn; their
+ * depth is bounded: env.h.) */
+static void account_settle(struct account *account)
+{
+    if (account->ended && account->used == 0 && account->reserved == 0)
+        frame_free(account_frame(account));
+}
+
 /* One charged frame less.  Where the account has ended, its limit shrinks with it, and so on up as far as its
- * ancestors have ended too; their depth is bounded (env.h). */
+ * ancestors have ended too. */
 static void account_uncharge(struct account *account)
 {
     ASSERT(account->used > 0);
     account->used--;
-    while (account->ended) {
-        struct account *parent = account->parent;
-
-        account->limit--;
-        parent->reserved--;
-        if (account->used == 0 && account->reserved == 0)
-            frame_free(account_frame(account));
-        account = parent;
+    for (struct account *a = account; a->ended; a = a->parent) {
+        a->limit--;
+        a->parent->reserved--;
     }
+    account_settle(account);
 }
 
 int account_open(struct account *account, struct account *parent, uint64_t limit)
@@ -227,8 +231,7 @@ void account_end(struct account *account)
         a->limit -= unused;
         a->parent->reserved -= unused;
     }
-    if (account->used == 0 && account->reserved == 0)
-        frame_free(account_frame(account));
+    account_settle(account);
 }
 
 /* ---- frames --------------------------------------------------------------------------------------------- */

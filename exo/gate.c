@@ -210,7 +210,7 @@ static bool receive_queued(struct vcpu *callee)
             return true;
         vcpu_unqueue(caller);
         vcpu_result(caller, rc);
-        vcpu_ready(caller);
+        slice_ready(caller);
     }
     return false;
 }
@@ -221,7 +221,7 @@ static void give_back(struct vcpu *caller)
     if (caller && caller->cpu == cpu_this() && cpu_this()->current == NULL)
         slice_run(caller);
     else if (caller)
-        vcpu_ready(caller);
+        slice_ready(caller);
 }
 
 void gate_reply_wait(struct vcpu *callee)
@@ -262,7 +262,7 @@ static void disappoint(struct list *peers)
 
         vcpu_unqueue(peer);
         vcpu_result(peer, -EXO_EDEAD);
-        vcpu_ready(peer);
+        slice_ready(peer);
     }
 }
 

@@ -348,7 +348,7 @@ static void first_start(struct env *env, uint64_t entry)
     vcpu->page->upcall_entry = entry;
     vcpu->page->upcall_sp = EXO_FIRST_STACK_TOP;
     vcpu_upcall(vcpu, EXO_UPCALL_START, EXO_FIRST_SYSTEM_VA, 0);
-    vcpu_ready(vcpu);
+    slice_ready(vcpu);
 }
 
 static void first_program(struct tree_range bundle)

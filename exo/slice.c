@@ -39,7 +39,7 @@ static struct vcpu *slot_owner(const struct cpu *cpu)
     return cpu->nowned ? cpu->slots[cpu->info->slot].owner : NULL;
 }
 
-void slice_woken(struct vcpu *vcpu)
+static void woken(struct vcpu *vcpu)
 {
     struct cpu *cpu = vcpu->cpu;
 
@@ -52,13 +52,27 @@ void slice_woken(struct vcpu *vcpu)
         cpu->resched = 1;
 }
 
+void slice_ready(struct vcpu *vcpu)
+{
+    vcpu->state = VCPU_READY;
+    list_add_tail(&vcpu->cpu->ready, &vcpu->queue);
+    woken(vcpu);
+}
+
+void slice_ready_first(struct vcpu *vcpu)
+{
+    vcpu->state = VCPU_READY;
+    list_add_head(&vcpu->cpu->ready, &vcpu->queue);
+    woken(vcpu);
+}
+
 void slice_urgent(struct vcpu *vcpu)
 {
     struct cpu *cpu = vcpu->cpu;
 
     if (cpu->current && slot_owner(cpu) != cpu->current)
-        vcpu_ready_first(slice_leave()); /* it goes on right after */
-    vcpu_ready_first(vcpu);
+        slice_ready_first(slice_leave()); /* it goes on right after */
+    slice_ready_first(vcpu);
     cpu->resched = 1;
 }
 
@@ -91,7 +105,7 @@ static void enforce_slot(struct cpu *cpu)
     if (!owner || owner == cpu->current || owner->state != VCPU_READY)
         return;
     if (cpu->current)
-        vcpu_ready(slice_leave());
+        slice_ready(slice_leave());
     vcpu_unqueue(owner);
     slice_run(owner);
 }
@@ -155,7 +169,7 @@ void slice_timer(void)
     }
     slot_update(cpu, now);
     if (slot_over && cpu->current && !list_empty(&cpu->ready))
-        vcpu_ready(slice_leave());
+        slice_ready(slice_leave());
     cpu->timer_at = 0; /* it fired: whatever it is set to next is news */
 }
 

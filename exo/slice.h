@@ -13,8 +13,9 @@
 
 void slice_init(struct cpu *cpu);
 
-/* A vcpu became ready: sees to it that the current one does not run past the end of its slot. */
-void slice_woken(struct vcpu *vcpu);
+/* READY, at the end or the front of its CPU's list; the current one will not run past the end of its slot. */
+void slice_ready(struct vcpu *vcpu);
+void slice_ready_first(struct vcpu *vcpu);
 /* A vcpu that answers a device became ready: it runs now, unless the running one owns the slot. */
 void slice_urgent(struct vcpu *vcpu);
 /* The timer interrupt: deadlines that passed, and the end of a slot. */

@@ -324,17 +324,28 @@ int space_bind_run(struct space *space, uint64_t va, uint64_t n, unsigned prot, 
     return 0;
 }
 
-/* May all of the source range be copied with these rights? */
-static int copy_check(struct space *src, uint64_t sva, uint64_t n, unsigned rights)
+/* Is all of the range bound, and may have these rights? */
+static int rights_check(struct space *space, uint64_t va, uint64_t n, unsigned rights)
 {
     pte_t *entry = NULL;
 
     for (uint64_t i = 0; i < n; i++) {
-        entry = next_entry(src, entry, sva + i * PAGE_SIZE);
+        entry = next_entry(space, entry, va + i * PAGE_SIZE);
         if (!entry || !*entry)
             return -EXO_EUNBOUND;
         if (rights & ~pte_max(*entry))
             return -EXO_ERIGHTS;
+    }
+    return 0;
+}
+
+/* Can the frames of a range, all of it bound, take more references?  (One may stand there more than once.) */
+static int refs_check(struct space *space, uint64_t va, uint64_t n)
+{
+    pte_t *entry = NULL;
+
+    for (uint64_t i = 0; i < n; i++) {
+        entry = next_entry(space, entry, va + i * PAGE_SIZE);
         if (counted(*entry) &&
             frame_entry(paddr_to_pfn(pte_paddr(*entry)))->refs >= UINT32_MAX - EXO_RANGE_MAX)
             return -EXO_EFULL;

@@ -327,7 +327,7 @@ CALL2(vcpu_start, handle, arg)
         return -EXO_EINVAL;
     vcpu_upcall(vcpu, EXO_UPCALL_START, arg, 0);
     if (vcpu->state == VCPU_STOPPED) /* still: its environment may have ended for want of an entry */
-        vcpu_ready(vcpu);
+        slice_ready(vcpu);
     return 0;
 }
 
@@ -376,7 +376,7 @@ static void call_yield(struct vcpu *current)
         vcpu_unqueue(to);
     }
     vcpu_result(current, 0);
-    vcpu_ready(slice_leave());
+    slice_ready(slice_leave());
     if (to)
         slice_run(to);
 }

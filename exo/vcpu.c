@@ -1,7 +1,6 @@
 #include "vcpu.h"
 
 #include "panic.h"
-#include "slice.h"
 
 pfn_t vcpu_frame(const struct vcpu *vcpu)
 {
@@ -69,20 +68,6 @@ void vcpu_free(struct vcpu *vcpu)
     list_remove(&vcpu->in_env);
     frame_unref(vcpu->page_pfn);
     frame_free(vcpu_frame(vcpu));
-}
-
-void vcpu_ready(struct vcpu *vcpu)
-{
-    vcpu->state = VCPU_READY;
-    list_add_tail(&vcpu->cpu->ready, &vcpu->queue);
-    slice_woken(vcpu);
-}
-
-void vcpu_ready_first(struct vcpu *vcpu)
-{
-    vcpu->state = VCPU_READY;
-    list_add_head(&vcpu->cpu->ready, &vcpu->queue);
-    slice_woken(vcpu);
 }
 
 void vcpu_unqueue(struct vcpu *vcpu)

@@ -83,9 +83,6 @@ pfn_t vcpu_frame(const struct vcpu *vcpu);
 /* The vcpu that a capability of type VCPU, GATE or EVENT, found alive, is about. */
 struct vcpu *vcpu_of(const struct cap *cap);
 
-/* READY, at the end or the front of its CPU's list. */
-void vcpu_ready(struct vcpu *vcpu);
-void vcpu_ready_first(struct vcpu *vcpu);
 /* Out of every queue it stands in, and its deadline with it; the state is the caller's to set. */
 void vcpu_unqueue(struct vcpu *vcpu);
 

@@ -19,6 +19,7 @@
 #define RESTARTS_MAX 5u
 #define RESTARTS_WITHIN_NS 10000000000ull
 #define STEPS_AT_A_TIME 16u
+#define ABORT_STEPS 128u
 
 static const char *base_name(const char *path)
 {

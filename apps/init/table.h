@@ -39,6 +39,7 @@ struct proc {
     bool ended;           /* the kernel has ended its environment */
     bool destroyed;       /* and all of it is gone */
     bool told_of;         /* its parent was told */
+    bool aborted;         /* it never ran, and goes without a word */
     bool trusted_image;   /* init loads it, from the bundle, */
     uint64_t image_entry; /* to be entered here */
     struct list dying;    /* in the list of those that are being taken down */

@@ -55,7 +55,10 @@ struct os_session {
     bool lost; /* a request found the server gone */
 };
 
-/* Connect to a service, waiting for it to start when the manifest says that it will.
+/* A process has one session with a service: connecting again replaces the buffer, closing ends it for all of the
+ * process.  Libraries use os_session_to, so that they share it.
+ *
+ * Connect to a service, waiting for it to start when the manifest says that it will.
  * buf_bytes: a multiple of PAGE_SIZE up to OS_SESSION_MAX, or 0 for no buffer (also no CONNECT message).
  * -EACCES  this application's manifest entry does not list the service (init says so on the console)
  * -ENOENT  no application offers it
@@ -118,7 +121,7 @@ struct os_server {
     int (*connect)(struct os_server *server, struct os_peer *peer); /* 0, or a negative errno: refused */
     void (*gone)(struct os_server *server, struct os_peer *peer);   /* its process ended; free peer->data */
     void (*cancel)(struct os_server *server, struct os_peer *peer); /* its deferred request is withdrawn */
-    /* The answer to a deferred request found nobody (the client was interrupted just then): take back what it
+    /* The answer to a request found nobody (the client was interrupted just then): take back what it
      * carried, for instance put the bytes back into a pipe.  peer->buf still holds them. */
     void (*undelivered)(struct os_server *server, struct os_peer *peer, const struct os_words *answer);
     /* Requests of the server's own operations may bring pages, bound at came.va until the handler returns. */

@@ -79,13 +79,13 @@ uint64_t exo_state(void);
 #define CALL_OK(name, ...)                                                                                   \
     ({                                                                                                       \
         int64_t rc_ = CALL(name, __VA_ARGS__);                                                               \
-        ck_assert_msg(rc_ >= 0, #name ": error %ld", (long)-rc_);                                            \
+        ck_assert_msg(rc_ >= 0, #name ": %ld %s", (long)rc_, machine.console);                                            \
         rc_;                                                                                                 \
     })
 #define CALL_FAILS(error, name, ...)                                                                         \
     do {                                                                                                     \
         int64_t rc_ = CALL(name, __VA_ARGS__);                                                               \
-        ck_assert_msg(rc_ == -(error), #name ": %ld, not " #error, (long)rc_);                               \
+        ck_assert_msg(rc_ == -(error), #name ": %ld, not " #error " %s", (long)rc_, machine.console);                               \
     } while (0)
 
 /* An environment with one vcpu, child of whoever made it. */

@@ -307,6 +307,7 @@ START_TEST(ends_with_a_diagnosis)
         a.vcpu->page->upcall_events = 1;
         a.vcpu->page->events = 1;
         CALL(yield, 0);
+        machine_run(a.vcpu);
     }
     ck_assert_ptr_eq(machine.cpu->current, root.vcpu);
     ck_assert_int_eq(CALL_OK(env_status, a.env_cap, EXO_ENV_REASON), reasons[_i]);

@@ -48,7 +48,8 @@ static unsigned window_of(uint64_t va)
     return (unsigned)window;
 }
 
-int64_t reply_wait_or_event(uint64_t token, struct exo_words *words, uint64_t deadline, uint64_t mask, uint64_t *bits)
+int64_t reply_wait_or_event(uint64_t token, struct exo_words *words, uint64_t deadline, uint64_t mask,
+                            uint64_t *bits)
 {
     const struct incoming *in = &script[at];
 
@@ -56,7 +57,8 @@ int64_t reply_wait_or_event(uint64_t token, struct exo_words *words, uint64_t de
     if (token && !(at < nscript && in->lost))
         replies[nreplies++] = (struct reply){token, (int64_t)words->w[0]};
     if (at == nscript) {
-        os_server_stop(&server);
+        if (!token)
+            os_server_stop(&server);
         return -EXO_ETIMEDOUT;
     }
     at++;
@@ -117,6 +119,7 @@ int64_t os_request_nointr(struct os_session *s, struct os_words *w)
 enum { OP_ADD = OS_OP_FIRST, OP_LATER, OP_WAKE, OP_HOLE, OP_PAGES };
 
 static unsigned cancelled, gone, undelivered, events_seen;
+static int64_t lost_result;
 static struct os_peer *sleeper;
 
 static int64_t op_add(struct os_server *s, struct os_peer *peer, struct os_words *w)
@@ -149,8 +152,7 @@ static int64_t op_pages(struct os_server *s, struct os_peer *peer, struct os_wor
 static void on_cancel(struct os_server *s, struct os_peer *peer)
 {
     (void)s;
-    ck_assert_ptr_eq(peer, sleeper);
-    sleeper = NULL;
+    sleeper = sleeper == peer ? NULL : sleeper;
     cancelled++;
 }
 
@@ -164,7 +166,7 @@ static void on_gone(struct os_server *s, struct os_peer *peer)
 static void on_undelivered(struct os_server *s, struct os_peer *peer, const struct os_words *answer)
 {
     (void)s, (void)peer;
-    ck_assert_int_eq((int64_t)answer->w[0], 77);
+    lost_result = (int64_t)answer->w[0];
     undelivered++;
 }
 
@@ -294,6 +296,7 @@ START_TEST(undelivered_answers)
     comes((struct incoming){.lost = true});
     serve();
     ck_assert_uint_eq(undelivered, 1);
+    ck_assert_int_eq(lost_result, 77);
     ck_assert_uint_eq(nreplies, 1);
     EXPECT(0, 2, 0);
 }
@@ -302,15 +305,18 @@ END_TEST
 START_TEST(buffers) /* F6 */
 {
     comes((struct incoming){.token = 1, .badge = 5, .w = {OS_OP_CONNECT}});
-    comes((struct incoming){.token = 2, .badge = 5, .w = {OS_OP_CONNECT}, .npages = 4, .prot = EXO_PROT_READ});
-    comes((struct incoming){.token = 3, .badge = 5, .w = {OS_OP_CONNECT}, .npages = 4, .prot = EXO_PROT_READ | EXO_PROT_WRITE});
+    comes(
+        (struct incoming){.token = 2, .badge = 5, .w = {OS_OP_CONNECT}, .npages = 4, .prot = EXO_PROT_READ});
+    comes((struct incoming){
+        .token = 3, .badge = 5, .w = {OS_OP_CONNECT}, .npages = 4, .prot = EXO_PROT_READ | EXO_PROT_WRITE});
     serve();
     EXPECT(0, 1, -EINVAL);
     EXPECT(1, 2, -EINVAL);
     EXPECT(2, 3, 0);
     ck_assert_uint_eq(windows_used, 1);
     ck_assert_uint_eq(os_peer_find(&server, 5)->buf_bytes, 4 * PAGE_SIZE);
-    comes((struct incoming){.token = 4, .badge = 5, .w = {OS_OP_CONNECT}, .npages = 2, .prot = EXO_PROT_READ | EXO_PROT_WRITE});
+    comes((struct incoming){
+        .token = 4, .badge = 5, .w = {OS_OP_CONNECT}, .npages = 2, .prot = EXO_PROT_READ | EXO_PROT_WRITE});
     comes((struct incoming){.token = 5, .badge = 5, .w = {OP_PAGES}, .npages = 3, .prot = EXO_PROT_READ});
     comes((struct incoming){.token = 6, .badge = 5, .w = {OP_ADD}, .npages = 3, .prot = EXO_PROT_READ});
     comes((struct incoming){.token = 7, .badge = 300, .w = {OP_ADD}, .npages = 3, .prot = EXO_PROT_READ});
@@ -354,7 +360,8 @@ START_TEST(random_clients) /* I4, I7 */
     for (unsigned round = 0; round < 200; round++) {
         for (unsigned i = 0; i < 200; i++) {
             unsigned r = (seed = seed * 1103515245 + 12345) >> 8;
-            static const uint64_t kinds[] = {OS_OP_CONNECT, OS_OP_CANCEL, OS_OP_CLOSE, OP_ADD, OP_LATER, OP_WAKE, OP_HOLE, OP_PAGES};
+            static const uint64_t kinds[] = {OS_OP_CONNECT, OS_OP_CANCEL, OS_OP_CLOSE, OP_ADD,
+                                             OP_LATER,      OP_WAKE,      OP_HOLE,     OP_PAGES};
             bool pages = r % 3 == 0;
 
             if (r % 31 == 0)

@@ -32,7 +32,7 @@ def build():
 
 def checks(report, **how):
     with report.machine(bundle=build(), **how) as m:
-        m.ended()
+        m.ended(60)
     text = m.text()
     for good, what, more in re.findall(r"^(ok|not ok) - (.*)\n((?: .*\n|#.*\n)*)", text, re.M):
         report.check(what, good == "ok", more)

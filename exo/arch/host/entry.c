@@ -172,7 +172,7 @@ static void enter_run(void *arg)
     if (machine.cpu->current != vcpu) {
         ASSERT(vcpu->state == VCPU_READY);
         if (machine.cpu->current)
-            vcpu_ready(slice_leave());
+            slice_ready(slice_leave());
         vcpu_unqueue(vcpu);
         slice_run(vcpu);
     }
