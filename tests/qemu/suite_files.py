@@ -1,6 +1,7 @@
 """Files and console on the real servers: POSIX's file functions, pipes, editing, Ctrl-C, and pressure both ways."""
 import re
 import threading
+import time
 
 from machine import TEST_BUNDLE
 from suite import job
@@ -57,6 +58,7 @@ def console(report):
         report.check("end of file", m.expect(r"status=0=\n"))
         m.send("sleep 100\n")
         m.expect(r"sleep 100\n")
+        time.sleep(2)  # until the shell has given the terminal away: before, Ctrl-C is its own
         m.send("\x03")
         report.check("P2 Ctrl-C", m.expect(r"\^C"))
         report.equal("its status", line(m, "echo $?")[0], "130\n")
