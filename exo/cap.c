@@ -6,7 +6,7 @@
 #define GENERATION_MASK (EXO_HANDLE_MAX >> EXO_HANDLE_INDEX_BITS)
 #define STEP 64u /* capabilities that one piece of work touches */
 
-_Static_assert(CAPS_FRAMES * CAPS_PER_FRAME == INDEX_MASK + 1, "indices cover the table");
+_Static_assert(CAPS_FRAMES *CAPS_PER_FRAME == INDEX_MASK + 1, "indices cover the table");
 
 static struct cap *slot_at(struct cap_table *table, uint32_t index)
 {
@@ -26,25 +26,15 @@ static struct cap_table *table_of(const struct cap *cap, uint32_t *index)
     return &owner->caps;
 }
 
-static enum exo_frame_kind object_kind(unsigned type)
-{
-    switch (type) {
-    case EXO_CAP_ENV:
-        return EXO_FRAME_ENV;
-    case EXO_CAP_SPACE:
-        return EXO_FRAME_SPACE;
-    case EXO_CAP_VCPU:
-    case EXO_CAP_GATE:
-    case EXO_CAP_EVENT:
-        return EXO_FRAME_VCPU;
-    default:
-        return EXO_FRAME_FREE; /* no object */
-    }
-}
+/* What kind of frame an object of each type is made of; FREE: the type has no object. */
+static const uint8_t object_kind[EXO_NCAP_TYPES] = {
+    [EXO_CAP_ENV] = EXO_FRAME_ENV,   [EXO_CAP_SPACE] = EXO_FRAME_SPACE, [EXO_CAP_VCPU] = EXO_FRAME_VCPU,
+    [EXO_CAP_GATE] = EXO_FRAME_VCPU, [EXO_CAP_EVENT] = EXO_FRAME_VCPU,
+};
 
 int cap_live(const struct cap *cap)
 {
-    enum exo_frame_kind kind = object_kind(cap->type);
+    uint8_t kind = object_kind[cap->type];
 
     if (kind == EXO_FRAME_FREE || frame_is_object(cap->object, kind, cap->serial))
         return 0;

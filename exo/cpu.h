@@ -17,6 +17,7 @@ struct slot {
 struct cpu {
     struct vcpu *current;  /* whose registers entry code saves to; NULL while idle */
     uint64_t resched;      /* a plain call wants the slow way out: somebody else, or an upcall */
+    uint64_t calls;        /* counted by entry code; shown in `info` as of the last switch */
     struct space *loaded;  /* the space in the MMU; NULL: none of a user */
     struct vcpu *fp_owner; /* whose FP/SIMD state the registers hold */
     bool fp_on;

@@ -350,5 +350,7 @@ pfn_t frame_free_head(unsigned order)
 
 bool frame_is_object(pfn_t pfn, enum exo_frame_kind kind, uint32_t serial)
 {
-    return frame_is_ram(pfn) && frame_entry(pfn)->kind == kind && frame_entry(pfn)->serial == serial;
+    pfn_t i = pfn - first_frame;
+
+    return i < nframes && table[i].kind == kind && table[i].serial == serial;
 }

@@ -64,6 +64,7 @@ struct vcpu *trap_leave(void)
     fp_switch(cpu, cpu->fp_owner == cpu->current);
     arch_set_vcpu_pointer(cpu->current->page_va);
     slice_arm();
+    cpu->info->calls = cpu->calls;
     cpu->resched = 0;
     return cpu->current;
 }

@@ -34,8 +34,10 @@ def checks(report, **how):
     with report.machine(bundle=build(), **how) as m:
         m.ended(60)
     text = m.text()
-    for good, what, more in re.findall(r"^(ok|not ok) - (.*)\n((?: .*\n|#.*\n)*)", text, re.M):
-        report.check(what, good == "ok", more)
+    for before, good, what, after in re.findall(r"((?:^#.*\n)*)^(ok|not ok) - (.*)\n((?: .*\n)*)", text, re.M):
+        report.check(what, good == "ok", before + after)
+    for line in re.findall(r"^# .*: .*$", text, re.M):
+        report.lines.append(line)
     report.check("K5 K14 all checks ran to the end", "bare: done" in text and "panic" not in text)
 
 

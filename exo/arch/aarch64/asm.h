@@ -10,6 +10,7 @@
 
 #define CPU_CURRENT 0
 #define CPU_RESCHED 8
+#define CPU_CALLS   16
 
 #define REGS_X(n)  ((n) * 8)
 #define REGS_SP    248 /* and pc */

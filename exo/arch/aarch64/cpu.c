@@ -10,6 +10,7 @@
 
 _Static_assert(offsetof(struct cpu, current) == CPU_CURRENT, "entry.S knows this offset");
 _Static_assert(offsetof(struct cpu, resched) == CPU_RESCHED, "entry.S knows this offset");
+_Static_assert(offsetof(struct cpu, calls) == CPU_CALLS, "entry.S knows this offset");
 _Static_assert(offsetof(struct exo_regs, sp) == REGS_SP, "entry.S knows this offset");
 _Static_assert(offsetof(struct exo_regs, pstate) == REGS_STATE, "entry.S knows this offset");
 

@@ -81,7 +81,7 @@ vectors:
     blr     x30
 plain_return:
     mrs     x9, tpidr_el1
-    ldr     x10, [x9, #CPU_RESCHED]
+    ldp     x10, x11, [x9, #CPU_RESCHED] /* and the count of calls */
     b       plain_return_2
 
     vector  user_irq
@@ -93,6 +93,8 @@ plain_return:
     vector  kernel_trap
 
 plain_return_2:
+    add     x11, x11, #1
+    str     x11, [x9, #CPU_CALLS]
     cbnz    x10, plain_slow
     ldp     x29, x30, [sp], #16
     mov     x1, xzr
@@ -128,8 +130,11 @@ bad_call:
     b       plain_return
 
 switch_call:
-    mrs     x30, tpidr_el1
-    ldr     x30, [x30, #CPU_CURRENT]
+    mrs     x9, tpidr_el1
+    ldr     x10, [x9, #CPU_CALLS]
+    add     x10, x10, #1
+    str     x10, [x9, #CPU_CALLS]
+    ldr     x30, [x9, #CPU_CURRENT]
     save_low_registers x30
     save_clobbered x30, 8
     save_kept_registers x30

@@ -133,6 +133,11 @@ void bare_upcall(uint64_t reason, uint64_t info, uint64_t detail)
         lost(reason, info, regs);
     probing = false;
     probe_trap = (struct trap){reason, info, detail};
+    probe_leave(regs);
+}
+
+void probe_leave(struct exo_regs *regs)
+{
     regs->x[0] = (uint64_t)&probe_return;
     regs->x[1] = 1;
     regs->pc = (uint64_t)longjmp;
@@ -226,7 +231,8 @@ void bare_start(uint64_t reason, uint64_t info, uint64_t detail)
         peer_main = NULL;
         my_page()->upcall_sp -= UPCALL_STACK_BYTES;
         my_page()->upcall_masked = 0;
-        fn(info);
+        if (fn)
+            fn(info);
         exo_env_exit(0);
     }
     begin();

@@ -32,7 +32,7 @@ typedef void probe_fn(uint64_t arg);
 probe_fn do_undefined, do_brk, do_hvc, do_smc, do_hlt, do_eret, do_daifset, do_spsel, do_read_sctlr, do_read_ttbr,
     do_write_ttbr, do_write_vbar, do_write_tpidr, do_write_tpidrro, do_write_timer, do_read_cntpct, do_read_debug,
     do_write_pmcr, do_at, do_dc_isw, do_ic_iallu, do_flush_tlb, do_read_counter, do_clean, do_invalidate, do_zero,
-    do_wfi, do_exclusive, do_read, do_write, do_read_byte, do_bad_sp, do_jump;
+    do_wfi, do_exclusive, do_read, do_write, do_read_byte, do_jump;
 
 /* ---- traps ---------------------------------------------------------------------------------------------------- */
 
@@ -43,6 +43,8 @@ struct trap {
 
 /* Runs fn(arg) and tells how it trapped.  Not reentrant. */
 struct trap probe(probe_fn *fn, uint64_t arg);
+/* Registers that, when they are resumed, end the probe that runs. */
+void probe_leave(struct exo_regs *regs);
 
 /* Called in the upcall for event bits, with those that are due; NULL: they are cleared, and that is all. */
 extern void (*on_event)(uint64_t due);

@@ -156,13 +156,6 @@ do_\name:
     instruction read, ldr x0, [x0]
     instruction write, str xzr, [x0]
     instruction read_byte, ldrb w0, [x0]
-    .global do_bad_sp
-do_bad_sp:
-    mov     x9, sp
-    sub     sp, x9, #8
-    str     xzr, [sp]
-    mov     sp, x9
-    ret
     .global do_jump
 do_jump:
     br      x0
