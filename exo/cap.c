@@ -164,18 +164,14 @@ bool cap_remove(struct cap *cap)
 
 bool cap_revoke(struct cap *cap)
 {
-    struct cap *at = cap;
+    unsigned budget = STEP;
 
-    /* Leaves first: then nothing has to be moved up. */
-    for (unsigned i = 0; i < STEP && cap->child; i++) {
-        while (at->child && i++ < STEP)
-            at = at->child;
-        if (at->child)
+    /* What came of a child that goes hangs on cap itself from then on, and so goes in its turn: each step counts, however
+     * deep the tree. */
+    while (cap->child && budget) {
+        budget--;
+        if (!cap_remove_some(cap->child, &budget))
             break;
-        struct cap *parent = at->parent;
-
-        cap_remove(at);
-        at = parent;
     }
     return cap->child == NULL;
 }

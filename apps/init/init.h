@@ -42,6 +42,9 @@ struct init {
     uint64_t stop_by; /* the power goes off at the latest */
 };
 
+/* clock.c */
+void clock_init(struct init *in); /* the time of day, where the machine has a clock */
+
 /* boot.c */
 int boot_manifest(struct init *in);            /* 0, or -1 after a sentence */
 void boot_start_all(struct init *in);          /* what the manifest starts, in order */

@@ -77,6 +77,7 @@ int main(void)
         say(&in->say, "init: cannot begin: %s", strerror(-rc));
         power_now();
     }
+    clock_init(in);
     if (boot_manifest(in))
         power_off(in, 127);
     else

@@ -62,7 +62,8 @@ struct os_ptable {
     struct {
         uint32_t count;      /* entries in use, NEW and ZOMBIE included */
         uint32_t generation; /* changes with every change */
-        uint32_t reserved[14];
+        uint64_t epoch_ns;   /* what the uptime has to be added to for the time of day; 0: no clock */
+        uint32_t reserved[12];
     } head;
     struct os_proc_entry entry[OS_NPROC - 1]; /* entry[i] is slot i + 1 */
 };
@@ -77,6 +78,9 @@ bool os_proc_next(uint32_t *slot, struct os_proc_entry *out);
 
 uint32_t os_pid(void);
 uint32_t os_ppid(void);
+
+/* Before main: takes the time of day from the process table.  start is NULL in init. */
+void os_proc_init(struct os_start *start);
 
 /* ---- making processes ---------------------------------------------------------------------------------- */
 

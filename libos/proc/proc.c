@@ -4,8 +4,10 @@
 #include <errno.h>
 
 #include "os/exo.h"
+#include "os/layout.h"
 #include "os/procproto.h"
 #include "os/rt.h"
+#include "os/time.h"
 
 static struct os_session to_init = {.gate = OS_HANDLE_INIT};
 
@@ -19,6 +21,14 @@ void os_exit_signal(int sig)
 {
     for (;;)
         (void)exo_env_exit(OS_EXIT_SIGNAL(sig));
+}
+
+void os_proc_init(struct os_start *start)
+{
+    const struct os_ptable *table = (const struct os_ptable *)(uintptr_t)OS_PTABLE_VA;
+
+    if (start)
+        os_set_epoch_ns(table->head.epoch_ns);
 }
 
 uint32_t os_pid(void)

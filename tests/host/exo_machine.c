@@ -204,7 +204,7 @@ void actor_destroy(const struct actor *a)
 void as(const struct actor *a)
 {
     machine_run(a->vcpu);
-    ck_assert_int_eq(machine.end, MACHINE_RUNS);
+    ck_assert_msg(machine.end == MACHINE_RUNS, "%s", machine.console);
     ck_assert_ptr_eq(machine.cpu->current, a->vcpu);
 }
 
