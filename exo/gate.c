@@ -120,7 +120,7 @@ static int deliver(struct vcpu *caller, struct vcpu *callee)
 
     if (rc)
         return rc;
-    caller->call_serial++;
+    caller->call_serial = ++caller->cpu->call_serial;
     caller->state = VCPU_CALLING;
     list_remove(&caller->queue);
     list_add_tail(&callee->callers, &caller->queue);

@@ -444,9 +444,16 @@ uint64_t space_unbind(struct space *space, uint64_t va, uint64_t n)
 
 /* ---- ASIDs ---------------------------------------------------------------------------------------------- */
 
+void space_unload(void)
+{
+    cpu_this()->loaded = NULL;
+    arch_space_load(empty_root_table, 0);
+}
+
 static void asid_assign(struct space *space)
 {
     if (asid_next >> arch_asid_bits()) {
+        space_unload(); /* nothing may be walked for meanwhile under an ASID that another is about to get */
         arch_tlb_flush_all();
         asid_generation++;
         asid_next = 1;
@@ -465,10 +472,4 @@ void space_load(struct space *space)
         asid_assign(space);
     cpu->loaded = space;
     arch_space_load(pfn_to_paddr(space->root), space->asid);
-}
-
-void space_unload(void)
-{
-    cpu_this()->loaded = NULL;
-    arch_space_load(empty_root_table, 0);
 }

@@ -136,14 +136,15 @@ START_TEST(token_of_a_dead_caller)
     as(&root);
     mine = (uint64_t)CALL_OK(gate_create, server.vcpu_cap, 0);
     pfn = vcpu_frame(dead);
+    CALL_OK(page_alloc, EXO_SELF_SPACE, VA + 2 * PAGE_SIZE, 1, EXO_WANT_ANY, RW); /* the tables are there */
     actor_destroy(&client);
     exo_check();
+    CALL(page_alloc, EXO_SELF_SPACE, VA, 1, pfn ^ 1, RW); /* alone, the frame is the next to be taken */
+    CALL_OK(page_alloc, EXO_SELF_SPACE, VA + PAGE_SIZE, 1, pfn, RW);
     handles = (uint64_t)CALL_OK(env_create, 30, 0, 0);
     client = (struct actor){.env_cap = (exo_handle_t)handles, .space_cap = (exo_handle_t)(handles >> 32)};
     client.env = env_of(cap_at(root.env, client.env_cap));
     CALL_OK(page_alloc, client.space_cap, ACTOR_VCPU_VA, 1, EXO_WANT_ANY, RW);
-    CALL(page_alloc, EXO_SELF_SPACE, VA, 1, pfn ^ 1, RW); /* alone, the frame is the next to be taken */
-    CALL_OK(page_alloc, EXO_SELF_SPACE, VA + PAGE_SIZE, 1, pfn, RW);
     CALL_OK(page_unmap, EXO_SELF_SPACE, VA + PAGE_SIZE, 1);
     client.vcpu_cap = (exo_handle_t)CALL_OK(vcpu_create, client.env_cap, 0, client.space_cap, ACTOR_VCPU_VA);
     client.vcpu = vcpu_of(cap_at(root.env, client.vcpu_cap));
@@ -472,7 +473,6 @@ START_TEST(rounds_leave_nothing)
         if (i == 0)
             frames = exo_free_frames();
         ck_assert_uint_eq(exo_free_frames(), frames);
-        as(&server);
         server.vcpu->page->events = 0;
     }
 }

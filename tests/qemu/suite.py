@@ -16,6 +16,7 @@ import threading
 import time
 
 from machine import Machine, Silence
+from shell import Shell
 
 JOBS_AT_ONCE = 2
 JOBS = []
@@ -37,6 +38,10 @@ class Report:
 
     def machine(self, **how):
         self.last = Machine(**how)
+        return self.last
+
+    def shell(self, **how):
+        self.last = Shell(**how)
         return self.last
 
     def ok(self, what):

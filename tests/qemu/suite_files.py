@@ -15,6 +15,14 @@ def line(m, text):
     return said.group(1).decode(errors="replace"), int(said.group(2))
 
 
+def start(m, text):
+    """Types a line, and waits until the shell has given the terminal to the program: what comes earlier is the
+    line editor's, which takes the bytes as they are."""
+    m.send(text + "\n")
+    m.expect(re.escape(text) + r"\n")
+    time.sleep(2)
+
+
 def free(m):
     """KiB that nobody has."""
     said, _ = line(m, "free")
@@ -50,15 +58,12 @@ def memory(report):
 def console(report):
     with report.machine() as m:
         m.expect(r"\$ ")
-        m.send("cat; echo status=$?=\n")
-        m.expect(r"status=\$\?=\n")
+        start(m, "cat; echo status=$?=")
         m.send("hello wor\x7f\x7f\x7fthere\n")
         report.check("P8 erase", m.expect(r"\nhello there\n"))
         m.send("\x04")
         report.check("end of file", m.expect(r"status=0=\n"))
-        m.send("sleep 100\n")
-        m.expect(r"sleep 100\n")
-        time.sleep(2)  # until the shell has given the terminal away: before, Ctrl-C is its own
+        start(m, "sleep 100")
         m.send("\x03")
         report.check("P2 Ctrl-C", m.expect(r"\^C"))
         report.equal("its status", line(m, "echo $?")[0], "130\n")
@@ -76,8 +81,7 @@ def pressure(report):
     lines = 3000
     with report.machine() as m:
         m.expect(r"\$ ")
-        m.send("cat > /tmp/in; echo status=$?=\n")
-        m.expect(r"status=\$\?=\n")
+        start(m, "cat > /tmp/in; echo status=$?=")
         text = "".join(f"line {i:05} {'x' * 40}\n" for i in range(lines))
         feeder = threading.Thread(target=m.send, args=(text + "\x04",), daemon=True)
         feeder.start()
