@@ -45,6 +45,9 @@ static void add_bank(struct tree_range r)
         return;
     if (nbanks == BANKS_MAX)
         boot_fail("device tree: more than %u ranges of memory", BANKS_MAX);
+    for (unsigned k = 0; k < nbanks; k++)
+        if (range_overlaps(start, end - start, banks[k].base, banks[k].len))
+            boot_fail("device tree: two ranges of memory overlap at 0x%lx", max_u64(start, banks[k].base));
     for (; i > 0 && banks[i - 1].base > start; i--)
         banks[i] = banks[i - 1];
     banks[i] = (struct tree_range){start, end - start};
@@ -57,6 +60,8 @@ static void take(struct tree_range r, enum exo_frame_kind kind)
     uint64_t end = align_up(r.base + r.len, PAGE_SIZE);
     unsigned i = ntaken;
 
+    if (!range_fits(r.base, r.len, UINT64_MAX - PAGE_SIZE))
+        boot_fail("device tree: reserved memory at 0x%lx reaches past the last address", r.base);
     if (ntaken == TAKEN_MAX)
         boot_fail("device tree: more than %u reserved ranges of memory", TAKEN_MAX);
     for (; i > 0 && taken[i - 1].range.base > start; i--)
@@ -127,13 +132,10 @@ static void hand_over_bank(struct tree_range bank)
         uint64_t from = max_u64(taken[i].range.base, at);
         uint64_t to = min_u64(taken[i].range.base + taken[i].range.len, end);
 
-        if (to <= at || from >= end)
-            continue;
+        if (taken[i].kind == EXO_FRAME_FREE || to <= at || from >= end)
+            continue; /* what is free once boot is over, is so unless something else lies there */
         frames_add(page_number(at), page_number(from) - page_number(at));
-        if (taken[i].kind == EXO_FRAME_FREE)
-            frames_add(page_number(from), page_number(to) - page_number(from));
-        else
-            frames_reserve(page_number(from), page_number(to) - page_number(from), taken[i].kind);
+        frames_reserve(page_number(from), page_number(to) - page_number(from), taken[i].kind);
         at = to;
     }
     frames_add(page_number(at), page_number(end) - page_number(at));

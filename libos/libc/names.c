@@ -116,6 +116,10 @@ static uint64_t timeval_ns(const struct timeval *t)
     return (uint64_t)t->tv_sec * NS + (uint64_t)t->tv_usec * 1000;
 }
 
+/* newlib 3 declares times as a pointer, newlib 4 as an array of two: gcc warns of whichever we are not. */
+#pragma GCC diagnostic ignored "-Wpragmas"
+#pragma GCC diagnostic ignored "-Warray-parameter"
+
 int utimes(const char *path, const struct timeval *times)
 {
     if (times == NULL)

@@ -241,7 +241,7 @@ __attribute__((format(printf, 3, 4))) static size_t format(char *out, size_t siz
 
 START_TEST(formatting)
 {
-    char out[64];
+    char out[100];
 
     ck_assert_uint_eq(format(out, sizeof(out), "%s %c %u %d %x %lu %lx %%", "abc", 'z', 0u, INT32_MIN, 0xbeefu, UINT64_MAX,
                              0x1234567890abcdeful),

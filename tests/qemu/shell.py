@@ -30,10 +30,18 @@ class Shell(Machine):
         """Runs a line; its output and status."""
         self.number += 1
         n = self.number
-        self.send(f'echo "<""<{n}"; {line}; echo ">"">{n} $?"\n')
+        end = "" if line.endswith("&") else ";"
+        self.send(f'echo "<""<{n}"; {line}{end} echo ">"">{n} $?"\n')
         found = self.expect(rf"<<{n}\n(.*?)>>{n} (\d+)\n", seconds)
         self.expect(PROMPT, seconds)
         return found.group(1).decode(errors="replace"), int(found.group(2))
+
+    def status(self):
+        """Of the last line, where that was typed by send()."""
+        self.send('echo "status"" $?"\n')
+        found = self.expect(r"^status (\d+)\n")
+        self.expect(PROMPT)
+        return int(found.group(1))
 
     def free(self):
         """Frames that nobody has."""

@@ -2,7 +2,7 @@
 import os
 import subprocess
 
-from machine import BUNDLE
+from machine import BUNDLE, KERNEL
 from suite import job
 
 
@@ -44,19 +44,25 @@ def odd(report):
     works(report, "C4 four processors, of which one is used so far", cpus=4)
 
 
-def make_run(line, *settings):
+LINES = (("echo 'a  b' \"c\"; echo d", "a  b c\nd\n", 0), ("true", "", 0), ("false", "", 1), ("exit 42", "", 42),
+         ("echo no newline | cat; exit 3", "no newline\n", 3), ("cat /nosuch", "cat: /nosuch: No such file or directory\n", 1),
+         ("nosuch", "sh: nosuch: command not found\n", 127), ("sh -c 'kill -9 $$'", None, 137))
+
+
+def line_status(command, **more):
     env = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
-    return subprocess.run(["make", "run", "CMD=" + line.replace("$", "$$"), "SETUP=check", "TIMEOUT=100", "BUNDLE=" + BUNDLE, *settings],
-                          env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    done = subprocess.run(command, env={**env, "TIMEOUT": "100", **more}, capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, check=False)
+    return done.stdout, done.returncode
 
 
-@job("make-run")
+@job("run-lines")
 def run_lines(report):
-    """`make run CMD=...`: exactly the line's output, and its status."""
-    for line, output, status in (("echo hi", "hi\n", 0), ("echo 'a  b' \"c\"; echo d", "a  b c\nd\n", 0), ("true", "", 0), ("false", "", 1),
-                                 ("exit 42", "", 42), ("echo no newline | cat; exit 3", "no newline\n", 3),
-                                 ("cat /nosuch", "cat: /nosuch: No such file or directory\n", 1), ("nosuch", "sh: nosuch: command not found\n", 127)):
-        done = make_run(line)
-        report.equal(f"P1 CMD='{line}'", (done.stdout, done.returncode), (output, status))
-    done = make_run("uname", "GIC=2", "EL2=on", "MEM=64M", "SMP=2", "CPU=cortex-a53")
-    report.equal("B1 make run takes the machine's shape", (done.stdout, done.returncode), ("Corbel\n", 0))
+    """A line's output, exactly, and its status (P1)."""
+    for line, output, status in LINES:
+        said, got = line_status(["boards/tools/run", "--line", line], KERNEL=KERNEL, BUNDLE=BUNDLE)
+        report.equal(f"P1 {line}", (said if output is not None else None, got), (output, status))
+    common = ["make", "run", "SETUP=check", "TIMEOUT=100", "BUNDLE=" + BUNDLE]
+    report.equal("P1 make run CMD", line_status(common + ["CMD=echo hi; exit 5"]), ("hi\n", 5))
+    report.equal("B1 make run takes the machine's shape",
+                 line_status(common + ["CMD=uname", "GIC=2", "EL2=on", "MEM=64M", "SMP=2", "CPU=cortex-a53"]), ("Corbel\n", 0))

@@ -67,8 +67,8 @@ def console(report):
         m.send("\x03")
         report.check("P2 Ctrl-C", m.expect(r"\^C"))
         report.equal("its status", line(m, "echo $?")[0], "130\n")
-        line(m, "i=0; while [ $i -lt 6 ]; do cat /bin/sh | hexdump >> /tmp/out; i=$((i+1)); done")
-        m.send("cat /tmp/out\n")
+        line(m, "hexdump /bin/sh > /tmp/out")
+        m.send("cat /tmp/out /tmp/out /tmp/out\n")
         m.expect(r"00000[0-9a-f]{3}  ")
         m.send("\x03")
         report.check("Ctrl-C gets through a flood of output", m.expect(r"\^C"))
@@ -78,7 +78,7 @@ def console(report):
 @job("pressure")
 def pressure(report):
     """Far more than all buffers hold, as fast as the line takes it, and not a byte is lost."""
-    lines = 3000
+    lines = 500
     with report.machine() as m:
         m.expect(r"\$ ")
         start(m, "cat > /tmp/in; echo status=$?=")

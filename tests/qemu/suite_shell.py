@@ -3,7 +3,7 @@ import re
 import time
 
 import bundle
-from machine import TEST_BUNDLE, clean
+from machine import TEST_BUNDLE
 from shell import PROMPT
 from suite import job
 
@@ -49,12 +49,12 @@ def files(report):
         report.check("mkdir of what is there", "exists" in sh.run("mkdir /tmp/b /tmp/b")[0])
         sh.run("rm -r /tmp/b /tmp/n")
         report.equal("K8 free frames are as before", sh.free_again(before), before)
-        whole = bundle.unpack(bundle.read(sh.command[sh.command.index("-initrd") + 1]))["bin/ls"]
-        sh.run("cp /bin/ls /tmp/ls; mv /tmp/ls /tmp/copy")
+        whole = bundle.unpack(bundle.read(sh.command[sh.command.index("-initrd") + 1]))["bin/true"]
+        sh.run("cp /bin/true /tmp/true; mv /tmp/true /tmp/copy")
         said, _ = sh.run("hexdump -v /tmp/copy")
         report.check("F1 a program's copy, dumped whole, is the program, and no output is lost", undump(said) == whole,
                      f"{len(undump(said))} bytes of {len(whole)}")
-        report.equal("P4 and it runs", sh.run("/tmp/copy /tmp"), ("copy\n", 0))
+        report.equal("P4 and it runs", sh.run("/tmp/copy"), ("", 0))
         sh.run("rm /tmp/copy")
         report.equal("K8 free frames are as before, again", sh.free_again(before), before)
 
@@ -82,7 +82,9 @@ def editing(report):
         typed("up: the line before", "\x1b[A", "six\n")
         typed("up and up, and down", "\x1b[A\x1b[A\x1b[A\x1b[B", "five\n")
         typed("a line of history, changed", "\x1b[A\x7f\x7f\x7f\x7fseven", "seven\n")
-        typed("^C gives the line up", "echo never\x03", "")
+        sh.send("echo never\x03")
+        sh.expect(r"\^C\n" + PROMPT)
+        report.equal("P8 ^C gives the line up", sh.status(), 130)
         typed("tab completes a command", "unam\t", "Corbel\n")
         typed("tab completes a path", "cat /etc/mo\t | hexdump -n 2", "00000000  57 65" + " " * 45 + "|We|\n00000002\n")
         typed("a long line, longer than the screen", "echo " + "x" * 200, "x" * 200 + "\n")
@@ -104,7 +106,7 @@ def interrupts(report):
             time.sleep(0.5)
             sh.send(keys)
             sh.expect(PROMPT)
-            report.equal(what, sh.run("echo $?")[0], f"{status}\n")
+            report.equal(what, sh.status(), status)
 
         interrupted("sleep 1000", r"sleep 1000\n", "\x03", 130, "P2 ^C ends a sleeping program")
         interrupted("spin", r"on and on\n", "\x03", 130, "P2 ^C ends a program that spins")
@@ -131,13 +133,11 @@ def warm(sh, line):
 def burst(report):
     """What is typed ahead, faster than anybody reads, is not lost."""
     with report.shell() as sh:
-        lines = [f"echo line-{i}-{'y' * (i % 50)}" for i in range(200)]
-        sh.send("".join(line + "\n" for line in lines) + "echo 'the' end\n")
-        sh.expect(r"^the end\n")
-        text = clean(sh.raw).decode()
-        missing = [line for line in lines if not re.search("^" + line[5:] + "$", text, re.M)]
-        report.check("P8 200 lines typed at once are run, all of them", not missing, f"{len(missing)} missing: {missing[:5]}")
+        lines = [f"line-{i}-{'y' * (i % 50)}\n" for i in range(200)]
+        sh.send("".join(f"echo {line[:-1]} >> /tmp/log\n" for line in lines) + "echo 'the' end\n")
+        sh.expect(r"the end\n")
         sh.expect(PROMPT)
+        report.equal("P8 200 lines typed at once are run, all of them", sh.run("cat /tmp/log; rm /tmp/log")[0], "".join(lines))
         sh.send("sleep 2\n" + "echo typed while it slept\n" * 20)
         for _ in range(20):
             sh.expect(r"^typed while it slept\n")

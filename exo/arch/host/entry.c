@@ -60,6 +60,7 @@ static void enter_call(void *arg)
 {
     const struct call *call = arg;
 
+    machine.cpu->calls++;
     if (call->number < EXO_NSWITCH)
         call_switching(machine.cpu->current, call);
     else

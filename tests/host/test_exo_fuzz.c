@@ -1,0 +1,442 @@
+/* Three environments, one of them init, make calls at random: whatever they ask for, no call breaks an invariant,
+ * panics, or answers what is not in the list.  T2, and all of K and I that the audit sees
+ *
+ * Seeds are fixed; a failure names its seed and step.  More of it:  FUZZ_SEED=n FUZZ_STEPS=n or FUZZ_SECONDS=n in the
+ * environment, then build/host/tests/test_exo_fuzz (docs/testing.md). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "audit.h"
+#include "cpu.h"
+#include "exo_machine.h"
+
+#define SEEDS       6
+#define STEPS       25000u
+#define AUDIT_EVERY 50u
+#define HANDLES     64u
+
+static struct dice d;
+static uint64_t seed, step;
+static char doing[200];
+
+/* Handles and addresses that were good once: calls that always fail find little. */
+static struct pool {
+    uint64_t handles[HANDLES];
+    unsigned n;
+} pools[3];
+static struct actor actors[3];
+static const uint64_t windows[] = {0x10000000, 0x10001000, 0x10008000, 0x101ff000, 0x3fffe000, 0x7f7fffffe000};
+
+static struct pool *pool_of(const struct vcpu *vcpu)
+{
+    for (unsigned i = 0; i < 3; i++)
+        if (actors[i].env == vcpu->env)
+            return &pools[i];
+    return NULL;
+}
+
+static void remember(struct pool *pool, uint64_t handle)
+{
+    if (pool)
+        pool->handles[pool->n < HANDLES ? pool->n++ : dice_below(&d, HANDLES)] = handle;
+}
+
+static uint64_t some_handle(struct pool *pool)
+{
+    if (pool->n && dice_below(&d, 3))
+        return pool->handles[dice_below(&d, pool->n)];
+    return dice_below(&d, 40) ? 1 + dice_below(&d, 16) : dice(&d);
+}
+
+static uint64_t some_va(void)
+{
+    if (dice_below(&d, 50) == 0)
+        return dice(&d);
+    return windows[dice_below(&d, ARRAY_LEN(windows))] + dice_below(&d, 8) * PAGE_SIZE;
+}
+
+static uint64_t some_number(void)
+{
+    switch (dice_below(&d, 12)) {
+    case 0:
+        return dice(&d);
+    case 1:
+        return UINT64_MAX;
+    case 2:
+        return 1ull << dice_below(&d, 64);
+    default:
+        return dice_below(&d, 10);
+    }
+}
+
+static uint64_t some_deadline(void)
+{
+    return dice_below(&d, 6) ? machine.time + dice_below(&d, 3000) : dice_below(&d, 2) ? 0 : EXO_FOREVER;
+}
+
+/* What each argument means: h handle, g gate with flags, v address, n number, m small count, p protection, t deadline,
+ * w frame wanted, k token. */
+static const char *const shapes[EXO_NCALLS] = {
+    [EXO_CALL_call] = "gnnnnnnt",
+    [EXO_CALL_reply_wait] = "knnnnnnt",
+    [EXO_CALL_wait] = "nt",
+    [EXO_CALL_yield] = "h",
+    [EXO_CALL_env_exit] = "n",
+    [EXO_CALL_env_stop] = "h",
+    [EXO_CALL_env_destroy] = "h",
+    [EXO_CALL_page_alloc] = "hvmwp",
+    [EXO_CALL_page_map] = "hvhvmp",
+    [EXO_CALL_page_protect] = "hvmp",
+    [EXO_CALL_page_unmap] = "hvm",
+    [EXO_CALL_space_destroy] = "h",
+    [EXO_CALL_env_create] = "mhn",
+    [EXO_CALL_env_status] = "hn",
+    [EXO_CALL_vcpu_create] = "h0hv",
+    [EXO_CALL_vcpu_start] = "hn",
+    [EXO_CALL_slice_bind] = "hnh",
+    [EXO_CALL_slice_release] = "hn",
+    [EXO_CALL_gate_create] = "hn",
+    [EXO_CALL_event_create] = "hn",
+    [EXO_CALL_signal] = "hn",
+    [EXO_CALL_cap_grant] = "hhn00",
+    [EXO_CALL_cap_drop] = "h",
+    [EXO_CALL_cap_revoke] = "h",
+    [EXO_CALL_irq_bind] = "hlhn",
+    [EXO_CALL_irq_ack] = "hl",
+    [EXO_CALL_mmio_map] = "hvvdmp",
+    [EXO_CALL_info_map] = "hnnhv",
+    [EXO_CALL_log_write] = "nnnnnnn",
+};
+
+static uint64_t last_token;
+
+static uint64_t argument(char shape, struct pool *pool)
+{
+    switch (shape) {
+    case 'h':
+        return some_handle(pool);
+    case 'g':
+        return some_handle(pool) | dice_below(&d, 8) << 32;
+    case 'k':
+        return dice_below(&d, 3) == 0 ? 0 : last_token ^ (dice_below(&d, 4) ? dice_below(&d, 4) << 60 : dice(&d));
+    case 'v':
+        return some_va();
+    case 'm':
+        return dice_below(&d, 8) ? dice_below(&d, 24) : some_number();
+    case 'p':
+        return dice_below(&d, 8) ? 1 + 2 * dice_below(&d, 2) : dice_below(&d, 256);
+    case 'w':
+        return dice_below(&d, 8) ? EXO_WANT_ANY : system_info->first_frame + dice_below(&d, system_info->nframes);
+    case 't':
+        return some_deadline();
+    case 'l':
+        return dice_below(&d, 70);
+    case 'd':
+        return 0x9000000 + dice_below(&d, 4) * PAGE_SIZE;
+    case '0':
+        return dice_below(&d, 30) ? 0 : some_number();
+    default:
+        return some_number();
+    }
+}
+
+static bool makes_handle(uint64_t number)
+{
+    return number == EXO_CALL_space_create || number == EXO_CALL_env_create || number == EXO_CALL_vcpu_create ||
+           number == EXO_CALL_gate_create || number == EXO_CALL_event_create || number == EXO_CALL_cap_grant;
+}
+
+static uint64_t some_call(void)
+{
+    uint64_t number = dice_below(&d, EXO_NCALLS + 1);
+
+    switch (number) {
+    case EXO_CALL_machine_stop:
+        return EXO_CALL_null;
+    case EXO_CALL_env_exit:
+    case EXO_CALL_env_stop:
+    case EXO_CALL_slice_bind:
+        return dice_below(&d, 30) ? EXO_CALL_signal : number;
+    case EXO_CALL_env_destroy:
+    case EXO_CALL_cap_drop:
+    case EXO_CALL_cap_revoke:
+        return dice_below(&d, 6) ? EXO_CALL_page_map : number;
+    default:
+        return number;
+    }
+}
+
+static bool allowed(struct vcpu *vcpu, uint64_t number, const uint64_t args[8])
+{
+    if (vcpu->env != root.env)
+        return true;
+    /* init lives on, and keeps its own page and capabilities. */
+    if (number == EXO_CALL_env_exit || ((number == EXO_CALL_env_stop || number == EXO_CALL_env_destroy) &&
+                                        cap_at(root.env, args[0]) && cap_at(root.env, args[0])->type == EXO_CAP_ENV &&
+                                        env_of(cap_at(root.env, args[0])) == root.env))
+        return false;
+    return true;
+}
+
+static void one_call(void)
+{
+    struct vcpu *vcpu = machine.cpu->current;
+    struct pool *pool = pool_of(vcpu);
+    uint64_t number = some_call(), args[8] = {0};
+    int64_t rc;
+
+    if (!pool)
+        pool = &pools[0];
+    for (unsigned i = 0; number < EXO_NCALLS && shapes[number] && shapes[number][i]; i++)
+        args[i] = argument(shapes[number][i], pool);
+    snprintf(doing, sizeof(doing), "call %lu(%lx %lx %lx %lx %lx %lx)", (unsigned long)number, (unsigned long)args[0],
+             (unsigned long)args[1], (unsigned long)args[2], (unsigned long)args[3], (unsigned long)args[4],
+             (unsigned long)args[5]);
+    if (!allowed(vcpu, number, args))
+        return;
+    if (vcpu->env == root.env) { /* init comes back, or nobody ever would */
+        unsigned at = number == EXO_CALL_wait ? 1 : 7;
+
+        if (number == EXO_CALL_wait || number == EXO_CALL_call || number == EXO_CALL_reply_wait)
+            args[at] = args[at] < machine.time + 5000 ? args[at] : machine.time + 5000;
+    }
+    rc = machine_call(number, args);
+    ck_assert_msg(machine.end != MACHINE_STOPPED, "seed %lu step %lu: %s: %s", (unsigned long)seed, (unsigned long)step,
+                  doing, machine.console);
+    if (rc == MACHINE_AWAY)
+        return;
+    ck_assert_msg(rc >= -(int64_t)EXO_EVERSION || number == EXO_CALL_wait || number == EXO_CALL_resume,
+                  "seed %lu step %lu: %s answers %ld", (unsigned long)seed, (unsigned long)step, doing, (long)rc);
+    if (rc > 0 && makes_handle(number))
+        remember(number == EXO_CALL_cap_grant ? &pools[dice_below(&d, 3)] : pool, (uint64_t)rc & UINT32_MAX);
+    if (rc > 0 && number == EXO_CALL_env_create)
+        remember(pool, (uint64_t)rc >> 32);
+}
+
+/* The user's side of a vcpu page. */
+static void scribble(void)
+{
+    struct exo_vcpu_page *page = machine.cpu->current->page;
+
+    page->send = (struct exo_send){.va = some_va(), .npages = (uint32_t)dice_below(&d, 5), .prot = 1,
+                                   .cap = (exo_handle_t)some_handle(&pools[dice_below(&d, 3)]),
+                                   .rights = (uint32_t)dice_below(&d, 32)};
+    page->recv = (struct exo_recv){.va = some_va(), .max_pages = (uint32_t)dice_below(&d, 6),
+                                   .take_cap = (uint32_t)dice_below(&d, 2)};
+    page->upcall_events = dice_below(&d, 3) ? 0 : dice(&d);
+    page->events = dice_below(&d, 2) ? 0 : page->events;
+    if (page->upcall_entry == 0)
+        page->upcall_entry = UPCALL_ENTRY;
+}
+
+/* init's way to get the others going again. */
+static void revive(unsigned which)
+{
+    struct actor *a = &actors[which];
+
+    if (a->env && cap_at(root.env, a->env_cap)) {
+        int64_t rc;
+
+        do
+            rc = CALL(env_destroy, a->env_cap);
+        while (rc > 0 && machine.cpu->current == root.vcpu);
+        CALL(cap_drop, a->env_cap);
+        CALL(cap_drop, a->space_cap);
+        CALL(cap_drop, a->vcpu_cap);
+    }
+    *a = (struct actor){0};
+    pools[which].n = 0;
+    int64_t rc = CALL(env_create, 120, 0, 0);
+
+    if (rc < 0)
+        return;
+    a->env_cap = (exo_handle_t)rc;
+    a->space_cap = (exo_handle_t)(rc >> 32);
+    a->env = env_of(cap_at(root.env, a->env_cap));
+    if (CALL(page_alloc, a->space_cap, ACTOR_VCPU_VA, 1, EXO_WANT_ANY, RW) < 0)
+        return;
+    rc = CALL(vcpu_create, a->env_cap, 0, a->space_cap, ACTOR_VCPU_VA);
+    if (rc < 0)
+        return;
+    a->vcpu_cap = (exo_handle_t)rc;
+    a->vcpu = vcpu_of(cap_at(root.env, a->vcpu_cap));
+    a->vcpu->page->upcall_entry = UPCALL_ENTRY;
+    CALL(vcpu_start, a->vcpu_cap, 0);
+    for (uint64_t h = EXO_FIRST_VCPU; h <= EXO_FIRST_INFO; h++) {
+        rc = CALL(cap_grant, a->env_cap, h, dice_below(&d, 32));
+        if (rc > 0)
+            remember(&pools[which], (uint64_t)rc);
+    }
+    remember(&pools[0], a->env_cap);
+    remember(&pools[0], a->space_cap);
+    remember(&pools[0], a->vcpu_cap);
+}
+
+static void init_must_live(void)
+{
+    struct exo_vcpu_page *page = root.vcpu->page;
+
+    page->upcall_entry = UPCALL_ENTRY;
+    if (root.vcpu->state == VCPU_READY || root.vcpu->state == VCPU_RUNNING)
+        return;
+    /* It waits for what may never come: wake it. */
+    page->upcall_masked = 0;
+    page->upcall_events = 1;
+    machine_advance(5000);
+}
+
+static void other_things(void)
+{
+    switch (dice_below(&d, 12)) {
+    case 0:
+        machine_advance(dice_below(&d, 2000));
+        break;
+    case 1:
+        machine_irq((uint32_t)(MACHINE_LINE_MIN + dice_below(&d, 32)));
+        break;
+    case 2:
+        scribble();
+        break;
+    case 3:
+        if (machine_in_upcall(machine.cpu->current) || machine.cpu->current->page->upcall_masked) {
+            machine.cpu->current->page->regs.pc = USER_PC;
+            CALL0(resume);
+        }
+        break;
+    case 4:
+        if (!machine.cpu->current->page->upcall_masked || machine.cpu->current->env != root.env)
+            machine_touch(some_va(), dice_below(&d, 2) ? EXO_PROT_READ : EXO_PROT_WRITE);
+        break;
+    case 5:
+        machine_fp()[0]++;
+        break;
+    case 6:
+    case 7: {
+        const struct actor *a = &actors[dice_below(&d, 3)];
+
+        if (a->vcpu && cap_at(root.env, a->vcpu_cap) && cap_live(cap_at(root.env, a->vcpu_cap)) == 0 &&
+            a->vcpu->state == VCPU_READY)
+            machine_run(a->vcpu);
+        break;
+    }
+    default:
+        break;
+    }
+}
+
+static void audit(struct audit_note *notes)
+{
+    const char *violation = exo_audit(notes);
+
+    ck_assert_msg(!violation, "seed %lu step %lu: after %s: %s", (unsigned long)seed, (unsigned long)step, doing,
+                  violation);
+}
+
+/* The machine sleeps for good only where the test let init wait for nothing: end the round. */
+static bool goes_on(void)
+{
+    ck_assert_msg(machine.end != MACHINE_STOPPED, "seed %lu step %lu: after %s: %s", (unsigned long)seed,
+                  (unsigned long)step, doing, machine.console);
+    return machine.end == MACHINE_RUNS && machine.cpu->current;
+}
+
+static void fuzz(uint64_t steps, struct audit_note *notes)
+{
+    for (step = 0; step < steps && goes_on(); step++) {
+        struct vcpu *current = machine.cpu->current;
+
+        if (current->env == root.env) {
+            init_must_live();
+            if (dice_below(&d, 400) == 0)
+                revive(1 + (unsigned)dice_below(&d, 2));
+        }
+        if (!goes_on())
+            break;
+        if (dice_below(&d, 4))
+            one_call();
+        else
+            other_things();
+        if (goes_on() && machine.cpu->current->regs.x[0] >> 32 && machine.cpu->current->regs.x[7])
+            last_token = machine.cpu->current->regs.x[0];
+        if (step % AUDIT_EVERY == 0 && goes_on())
+            audit(notes);
+    }
+    audit(notes);
+    ck_assert_msg(step == steps, "seed %lu step %lu: after %s: the machine sleeps for good", (unsigned long)seed,
+                  (unsigned long)step, doing);
+}
+
+static void one_seed(uint64_t with, uint64_t steps)
+{
+    struct audit_note *notes;
+
+    exo_boot();
+    notes = calloc(system_info->nframes, sizeof(*notes));
+    seed = with;
+    d.state = with * 0x100000001b3ull;
+    actors[0] = root;
+    for (uint64_t h = 1; h <= EXO_FIRST_INFO; h++)
+        remember(&pools[0], h);
+    revive(1);
+    revive(2);
+    fuzz(steps, notes);
+    free(notes);
+}
+
+START_TEST(fixed_seeds)
+{
+    one_seed((uint64_t)_i + 1, STEPS);
+}
+END_TEST
+
+static uint64_t setting(const char *name)
+{
+    const char *text = getenv(name);
+
+    return text ? strtoull(text, NULL, 0) : 0;
+}
+
+static Suite *suite(uint64_t first, int n, uint64_t *steps);
+
+static uint64_t long_steps;
+START_TEST(chosen_seed)
+{
+    one_seed((uint64_t)_i, long_steps);
+}
+END_TEST
+
+static Suite *suite(uint64_t first, int n, uint64_t *steps)
+{
+    Suite *s = suite_create("fuzz");
+    TCase *tc = tcase_create("calls");
+
+    tcase_set_timeout(tc, steps ? 3600 : 100);
+    if (steps) {
+        long_steps = *steps;
+        tcase_add_loop_test(tc, chosen_seed, (int)first, (int)first + n);
+    } else {
+        tcase_add_loop_test(tc, fixed_seeds, 0, SEEDS);
+    }
+    suite_add_tcase(s, tc);
+    return s;
+}
+
+int main(void)
+{
+    uint64_t first = setting("FUZZ_SEED"), steps = setting("FUZZ_STEPS"), seconds = setting("FUZZ_SECONDS");
+    time_t end = time(NULL) + (time_t)seconds;
+    uint64_t per_seed = steps ? steps : STEPS;
+
+    if (!first && !steps && !seconds)
+        return exo_suite_run(suite(0, 0, NULL));
+    if (!seconds)
+        return exo_suite_run(suite(first ? first : 1, 1, &per_seed));
+    for (uint64_t at = first ? first : (uint64_t)time(NULL) % 1000000; time(NULL) < end; at += 20) {
+        printf("seeds from %lu on\n", (unsigned long)at);
+        if (exo_suite_run(suite(at, 20, &per_seed)))
+            return 1;
+    }
+    return 0;
+}
