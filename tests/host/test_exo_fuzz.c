@@ -21,33 +21,38 @@ static struct dice d;
 static uint64_t seed, step;
 static char doing[200];
 
-/* Handles and addresses that were good once: calls that always fail find little. */
-static struct pool {
-    uint64_t handles[HANDLES];
-    unsigned n;
-} pools[3];
 static struct actor actors[3];
-static const uint64_t windows[] = {0x10000000, 0x10001000, 0x10008000, 0x101ff000, 0x3fffe000, 0x7f7fffffe000};
+static const uint64_t windows[] = {0x10000000, 0x10008000, 0x101ff000, 0x7f7fffffe000};
 
-static struct pool *pool_of(const struct vcpu *vcpu)
+/* A handle of this type in an environment's table, from a random place on; 0: it has none.  0 for any type. */
+static uint64_t handle_of(const struct env *env, unsigned type)
 {
-    for (unsigned i = 0; i < 3; i++)
-        if (actors[i].env == vcpu->env)
-            return &pools[i];
-    return NULL;
+    const struct cap_table *table = &env->owner.caps;
+    uint32_t n = table->nframes * CAPS_PER_FRAME, from = n ? (uint32_t)dice_below(&d, n) : 0;
+
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t index = (from + i) % n;
+        const struct cap *slots = frame_address(table->frames[index / CAPS_PER_FRAME]);
+        const struct cap *cap = &slots[index % CAPS_PER_FRAME];
+
+        if (cap->type != EXO_CAP_NONE && (!type || cap->type == type))
+            return (uint64_t)cap->generation << EXO_HANDLE_INDEX_BITS | index;
+    }
+    return 0;
 }
 
-static void remember(struct pool *pool, uint64_t handle)
+static uint64_t some_handle(unsigned type)
 {
-    if (pool)
-        pool->handles[pool->n < HANDLES ? pool->n++ : dice_below(&d, HANDLES)] = handle;
-}
-
-static uint64_t some_handle(struct pool *pool)
-{
-    if (pool->n && dice_below(&d, 3))
-        return pool->handles[dice_below(&d, pool->n)];
-    return dice_below(&d, 40) ? 1 + dice_below(&d, 16) : dice(&d);
+    switch (dice_below(&d, 40)) {
+    case 0:
+        return dice(&d);
+    case 1:
+        return dice_below(&d, 100);
+    case 2:
+        return handle_of(actors[dice_below(&d, 3)].vcpu ? root.env : machine.cpu->current->env, 0); /* another's */
+    default:
+        return handle_of(machine.cpu->current->env, type);
+    }
 }
 
 static uint64_t some_va(void)
@@ -76,76 +81,80 @@ static uint64_t some_deadline(void)
     return dice_below(&d, 6) ? machine.time + dice_below(&d, 3000) : dice_below(&d, 2) ? 0 : EXO_FOREVER;
 }
 
-/* What each argument means: h handle, g gate with flags, v address, n number, m small count, p protection, t deadline,
- * w frame wanted, k token. */
+/* What each argument means: handles by type (E environment, S space, V vcpu, G gate with flags, T event, L slice, I irq,
+ * M mmio, N info, H any), v address, n number, m small count, p protection, t deadline, w frame wanted, k token,
+ * r rights, b bits, l line, d device, s slot, 0 mostly zero. */
 static const char *const shapes[EXO_NCALLS] = {
-    [EXO_CALL_call] = "gnnnnnnt",
+    [EXO_CALL_call] = "Gnnnnnnt",
     [EXO_CALL_reply_wait] = "knnnnnnt",
-    [EXO_CALL_wait] = "nt",
-    [EXO_CALL_yield] = "h",
+    [EXO_CALL_wait] = "bt",
+    [EXO_CALL_yield] = "V",
     [EXO_CALL_env_exit] = "n",
-    [EXO_CALL_env_stop] = "h",
-    [EXO_CALL_env_destroy] = "h",
-    [EXO_CALL_page_alloc] = "hvmwp",
-    [EXO_CALL_page_map] = "hvhvmp",
-    [EXO_CALL_page_protect] = "hvmp",
-    [EXO_CALL_page_unmap] = "hvm",
-    [EXO_CALL_space_destroy] = "h",
-    [EXO_CALL_env_create] = "mhn",
-    [EXO_CALL_env_status] = "hn",
-    [EXO_CALL_vcpu_create] = "h0hv",
-    [EXO_CALL_vcpu_start] = "hn",
-    [EXO_CALL_slice_bind] = "hnh",
-    [EXO_CALL_slice_release] = "hn",
-    [EXO_CALL_gate_create] = "hn",
-    [EXO_CALL_event_create] = "hn",
-    [EXO_CALL_signal] = "hn",
-    [EXO_CALL_cap_grant] = "hhn00",
-    [EXO_CALL_cap_drop] = "h",
-    [EXO_CALL_cap_revoke] = "h",
-    [EXO_CALL_irq_bind] = "hlhn",
-    [EXO_CALL_irq_ack] = "hl",
-    [EXO_CALL_mmio_map] = "hvvdmp",
-    [EXO_CALL_info_map] = "hnnhv",
+    [EXO_CALL_env_stop] = "E",
+    [EXO_CALL_env_destroy] = "E",
+    [EXO_CALL_page_alloc] = "Svmwp",
+    [EXO_CALL_page_map] = "SvSvmp",
+    [EXO_CALL_page_protect] = "Svmp",
+    [EXO_CALL_page_unmap] = "Svm",
+    [EXO_CALL_space_destroy] = "S",
+    [EXO_CALL_env_create] = "mTb",
+    [EXO_CALL_env_status] = "En",
+    [EXO_CALL_vcpu_create] = "E0Sv",
+    [EXO_CALL_vcpu_start] = "Vn",
+    [EXO_CALL_slice_bind] = "LsV",
+    [EXO_CALL_slice_release] = "Ls",
+    [EXO_CALL_gate_create] = "Vn",
+    [EXO_CALL_event_create] = "Vb",
+    [EXO_CALL_signal] = "Tb",
+    [EXO_CALL_cap_grant] = "EHr00",
+    [EXO_CALL_cap_drop] = "H",
+    [EXO_CALL_cap_revoke] = "H",
+    [EXO_CALL_irq_bind] = "IlVn",
+    [EXO_CALL_irq_ack] = "Il",
+    [EXO_CALL_mmio_map] = "MSvdmp",
+    [EXO_CALL_info_map] = "NnnSv",
     [EXO_CALL_log_write] = "nnnnnnn",
 };
 
 static uint64_t last_token;
 
-static uint64_t argument(char shape, struct pool *pool)
+static uint64_t argument(char shape)
 {
+    static const char types[] = " ESVGTLIMN"; /* at the number of each type */
+    const char *type = strchr(types, shape);
+
+    if (type)
+        return some_handle((unsigned)(type - types)) | (shape == 'G' ? dice_below(&d, 8) << 32 : 0);
     switch (shape) {
-    case 'h':
-        return some_handle(pool);
-    case 'g':
-        return some_handle(pool) | dice_below(&d, 8) << 32;
+    case 'H':
+        return some_handle(0);
     case 'k':
-        return dice_below(&d, 3) == 0 ? 0 : last_token ^ (dice_below(&d, 4) ? dice_below(&d, 4) << 60 : dice(&d));
+        return dice_below(&d, 3) == 0 ? 0 : last_token ^ (dice_below(&d, 6) ? dice_below(&d, 4) << 60 : dice(&d));
     case 'v':
         return some_va();
     case 'm':
-        return dice_below(&d, 8) ? dice_below(&d, 24) : some_number();
+        return dice_below(&d, 8) ? 1 + dice_below(&d, dice_below(&d, 2) ? 2 : 20) : some_number();
     case 'p':
         return dice_below(&d, 8) ? 1 + 2 * dice_below(&d, 2) : dice_below(&d, 256);
     case 'w':
         return dice_below(&d, 8) ? EXO_WANT_ANY : system_info->first_frame + dice_below(&d, system_info->nframes);
     case 't':
         return some_deadline();
+    case 'r':
+        return dice_below(&d, 3) ? EXO_RIGHTS_ALL : dice_below(&d, 32);
+    case 'b':
+        return dice_below(&d, 10) ? dice_below(&d, 16) : dice(&d);
     case 'l':
-        return dice_below(&d, 70);
+        return 32 + dice_below(&d, 34);
     case 'd':
         return 0x9000000 + dice_below(&d, 4) * PAGE_SIZE;
+    case 's':
+        return dice_below(&d, 66);
     case '0':
         return dice_below(&d, 30) ? 0 : some_number();
     default:
         return some_number();
     }
-}
-
-static bool makes_handle(uint64_t number)
-{
-    return number == EXO_CALL_space_create || number == EXO_CALL_env_create || number == EXO_CALL_vcpu_create ||
-           number == EXO_CALL_gate_create || number == EXO_CALL_event_create || number == EXO_CALL_cap_grant;
 }
 
 static uint64_t some_call(void)
@@ -158,11 +167,11 @@ static uint64_t some_call(void)
     case EXO_CALL_env_exit:
     case EXO_CALL_env_stop:
     case EXO_CALL_slice_bind:
-        return dice_below(&d, 30) ? EXO_CALL_signal : number;
+        return dice_below(&d, 60) ? EXO_CALL_call : number;
     case EXO_CALL_env_destroy:
     case EXO_CALL_cap_drop:
     case EXO_CALL_cap_revoke:
-        return dice_below(&d, 6) ? EXO_CALL_page_map : number;
+        return dice_below(&d, 8) ? EXO_CALL_cap_grant : number;
     default:
         return number;
     }
@@ -183,14 +192,11 @@ static bool allowed(struct vcpu *vcpu, uint64_t number, const uint64_t args[8])
 static void one_call(void)
 {
     struct vcpu *vcpu = machine.cpu->current;
-    struct pool *pool = pool_of(vcpu);
     uint64_t number = some_call(), args[8] = {0};
     int64_t rc;
 
-    if (!pool)
-        pool = &pools[0];
     for (unsigned i = 0; number < EXO_NCALLS && shapes[number] && shapes[number][i]; i++)
-        args[i] = argument(shapes[number][i], pool);
+        args[i] = argument(shapes[number][i]);
     snprintf(doing, sizeof(doing), "call %lu(%lx %lx %lx %lx %lx %lx)", (unsigned long)number, (unsigned long)args[0],
              (unsigned long)args[1], (unsigned long)args[2], (unsigned long)args[3], (unsigned long)args[4],
              (unsigned long)args[5]);
@@ -209,19 +215,18 @@ static void one_call(void)
         return;
     ck_assert_msg(rc >= -(int64_t)EXO_EVERSION || number == EXO_CALL_wait || number == EXO_CALL_resume,
                   "seed %lu step %lu: %s answers %ld", (unsigned long)seed, (unsigned long)step, doing, (long)rc);
-    if (rc > 0 && makes_handle(number))
-        remember(number == EXO_CALL_cap_grant ? &pools[dice_below(&d, 3)] : pool, (uint64_t)rc & UINT32_MAX);
-    if (rc > 0 && number == EXO_CALL_env_create)
-        remember(pool, (uint64_t)rc >> 32);
 }
 
 /* The user's side of a vcpu page. */
 static void scribble(void)
 {
     struct exo_vcpu_page *page = machine.cpu->current->page;
+    uint64_t vcpu = handle_of(machine.cpu->current->env, EXO_CAP_VCPU);
 
+    if (vcpu && cap_live(cap_at(machine.cpu->current->env, vcpu)))
+        vcpu = 0;
     page->send = (struct exo_send){.va = some_va(), .npages = (uint32_t)dice_below(&d, 5), .prot = 1,
-                                   .cap = (exo_handle_t)some_handle(&pools[dice_below(&d, 3)]),
+                                   .cap = (exo_handle_t)some_handle(0),
                                    .rights = (uint32_t)dice_below(&d, 32)};
     page->recv = (struct exo_recv){.va = some_va(), .max_pages = (uint32_t)dice_below(&d, 6),
                                    .take_cap = (uint32_t)dice_below(&d, 2)};
@@ -229,6 +234,8 @@ static void scribble(void)
     page->events = dice_below(&d, 2) ? 0 : page->events;
     if (page->upcall_entry == 0)
         page->upcall_entry = UPCALL_ENTRY;
+    if (vcpu)
+        vcpu_of(cap_at(machine.cpu->current->env, vcpu))->page->upcall_entry = UPCALL_ENTRY;
 }
 
 /* init's way to get the others going again. */
@@ -247,7 +254,6 @@ static void revive(unsigned which)
         CALL(cap_drop, a->vcpu_cap);
     }
     *a = (struct actor){0};
-    pools[which].n = 0;
     int64_t rc = CALL(env_create, 120, 0, 0);
 
     if (rc < 0)
@@ -264,14 +270,8 @@ static void revive(unsigned which)
     a->vcpu = vcpu_of(cap_at(root.env, a->vcpu_cap));
     a->vcpu->page->upcall_entry = UPCALL_ENTRY;
     CALL(vcpu_start, a->vcpu_cap, 0);
-    for (uint64_t h = EXO_FIRST_VCPU; h <= EXO_FIRST_INFO; h++) {
-        rc = CALL(cap_grant, a->env_cap, h, dice_below(&d, 32));
-        if (rc > 0)
-            remember(&pools[which], (uint64_t)rc);
-    }
-    remember(&pools[0], a->env_cap);
-    remember(&pools[0], a->space_cap);
-    remember(&pools[0], a->vcpu_cap);
+    for (uint64_t h = EXO_FIRST_VCPU; h <= EXO_FIRST_INFO; h++)
+        CALL(cap_grant, a->env_cap, h, dice_below(&d, 32));
 }
 
 static void init_must_live(void)
@@ -377,8 +377,6 @@ static void one_seed(uint64_t with, uint64_t steps)
     seed = with;
     d.state = with * 0x100000001b3ull;
     actors[0] = root;
-    for (uint64_t h = 1; h <= EXO_FIRST_INFO; h++)
-        remember(&pools[0], h);
     revive(1);
     revive(2);
     fuzz(steps, notes);

@@ -22,9 +22,7 @@ void host_enter_user(void)
 
 bool machine_in_upcall(const struct vcpu *vcpu)
 {
-    const volatile struct exo_vcpu_page *page = vcpu->page;
-
-    return vcpu->regs.pc == page->upcall_entry && vcpu->regs.x[0] == page->reason;
+    return vcpu->regs.pstate & HOST_IN_UPCALL;
 }
 
 /* ---- calls ------------------------------------------------------------------------------------------------------ */
@@ -72,10 +70,11 @@ int64_t machine_call(uint64_t number, const uint64_t args[8])
     struct call call = {number, args};
     struct vcpu *vcpu = machine.cpu->current;
 
+    machine.upcalled = NULL;
     machine_try(enter_call, &call);
     if (machine.end != MACHINE_RUNS || machine.cpu->current != vcpu)
         return MACHINE_AWAY;
-    return (int64_t)(machine_in_upcall(vcpu) ? vcpu->page->regs.x[0] : vcpu->regs.x[0]);
+    return (int64_t)(machine.upcalled == &vcpu->regs ? vcpu->page->regs.x[0] : vcpu->regs.x[0]);
 }
 
 /* ---- memory ----------------------------------------------------------------------------------------------------- */

@@ -7,6 +7,9 @@
 #include "audit.h"
 #include "machine.h"
 
+/* In pstate: the registers are those of an upcall; `resume` takes it away. */
+#define HOST_IN_UPCALL 1u
+
 /* Out of the kernel, to whoever called machine_try. */
 _Noreturn void host_leave(enum machine_end end);
 /* The end of every kernel entry: chooses who runs. */

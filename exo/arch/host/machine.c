@@ -221,7 +221,8 @@ void arch_regs_upcall(struct exo_regs *regs, uint64_t entry, uint64_t sp, uint64
     regs->x[2] = detail;
     regs->sp = sp;
     regs->pc = entry;
-    regs->pstate = 0;
+    regs->pstate = HOST_IN_UPCALL;
+    machine.upcalled = regs;
 }
 
 void arch_regs_sanitize(struct exo_regs *regs)

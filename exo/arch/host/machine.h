@@ -51,6 +51,7 @@ struct machine {
     bool fp_on;
     uint64_t fp[4]; /* the FP registers */
     uint64_t fp_moves;
+    const struct exo_regs *upcalled; /* the registers that were last sent to an upcall entry */
 };
 extern struct machine machine;
 
@@ -68,8 +69,8 @@ enum machine_end machine_try(void (*fn)(void *arg), void *arg);
  * to x7 in its regs; MACHINE_AWAY while it is not, and then x0 and so on are there once it runs again. */
 #define MACHINE_AWAY INT64_MIN
 int64_t machine_call(uint64_t number, const uint64_t args[8]);
-/* Whether the current vcpu was last sent to its upcall entry; regs hold the upcall's arguments, the shared page
- * the interrupted registers.  machine_call then returned what the interrupted x0 holds. */
+/* Is the vcpu in an upcall?  regs held the upcall's arguments when it began, the shared page the interrupted registers.
+ * (machine_call returns the call's own result, though an upcall comes right behind it.) */
 bool machine_in_upcall(const struct vcpu *vcpu);
 
 /* The current vcpu's access to memory: where the byte lies, or NULL after a page fault was taken.
