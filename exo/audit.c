@@ -5,7 +5,7 @@
 #include "log.h"
 
 #define TABLE_ENTRIES 512u
-#define CHAIN_MAX     (CAPS_FRAMES * CAPS_PER_FRAME) /* steps after which a list must have ended */
+#define CHAIN_MAX (CAPS_FRAMES * CAPS_PER_FRAME) /* steps after which a list must have ended */
 
 void (*audit_translations)(audit_see *see);
 
@@ -62,7 +62,8 @@ static bool is_object(const void *object, enum exo_frame_kind kind)
 /* An account is a frame of kind ENV's first bytes. */
 static bool is_charged(unsigned kind)
 {
-    return kind != EXO_FRAME_FREE && kind != EXO_FRAME_RESERVED && kind != EXO_FRAME_KERNEL && kind != EXO_FRAME_INFO;
+    return kind != EXO_FRAME_FREE && kind != EXO_FRAME_RESERVED && kind != EXO_FRAME_KERNEL &&
+           kind != EXO_FRAME_INFO;
 }
 
 static const struct env *payer(pfn_t pfn)
@@ -215,7 +216,8 @@ static uint64_t check_table(const struct space *space, pfn_t table, uint64_t va,
         if (level == 0) {
             check_leaf(at, entries[i]);
             bound++;
-        } else if (expect(pte_is_table(entries[i]) && frame_is_ram(below) && kind_of(below) == EXO_FRAME_TABLE,
+        } else if (expect(pte_is_table(entries[i]) && frame_is_ram(below) &&
+                              kind_of(below) == EXO_FRAME_TABLE,
                           "0x%lx: entry of level %u names no table", (unsigned long)at, level)) {
             bound += check_table(space, below, at, level - 1);
         }
@@ -239,7 +241,8 @@ static void check_space(pfn_t pfn)
     note(frame_of(env))->objects++;
     self = ((const pte_t *)frame_address(space->root))[ARCH_TABLE_SLOT];
     expect(self == pte_table(pfn_to_paddr(space->root)), "space %u: the tables' window", pfn);
-    expect(check_table(space, space->root, 0, ARCH_PT_LEVELS - 1) == space->nbound, "space %u: count of bindings", pfn);
+    expect(check_table(space, space->root, 0, ARCH_PT_LEVELS - 1) == space->nbound,
+           "space %u: count of bindings", pfn);
 }
 
 /* ---- capabilities ------------------------------------------------------------------------------------------ */
@@ -278,14 +281,18 @@ static void check_cap(const struct cap *cap, pfn_t pfn)
     const struct cap *up = cap;
     uint32_t depth = 0;
 
-    expect(cap->type < EXO_NCAP_TYPES && !(cap->rights & ~EXO_RIGHTS_ALL), "a capability of table frame %u: type", pfn);
+    expect(cap->type < EXO_NCAP_TYPES && !(cap->rights & ~EXO_RIGHTS_ALL),
+           "a capability of table frame %u: type", pfn);
     if (cap->parent) {
         if (!expect(is_slot(cap->parent), "a capability in frame %u was derived from a free slot", pfn))
             return;
-        expect(cap->prev_next && *cap->prev_next == cap, "a capability in frame %u is on no list of siblings", pfn);
-        expect(no_more_than(cap, cap->parent), "a capability in frame %u exceeds the one that it came from", pfn);
+        expect(cap->prev_next && *cap->prev_next == cap, "a capability in frame %u is on no list of siblings",
+               pfn);
+        expect(no_more_than(cap, cap->parent), "a capability in frame %u exceeds the one that it came from",
+               pfn);
     } else {
-        expect(!cap->prev_next && !cap->next, "a capability in frame %u came of nothing and has siblings", pfn);
+        expect(!cap->prev_next && !cap->next, "a capability in frame %u came of nothing and has siblings",
+               pfn);
     }
     if (cap->next)
         expect(is_slot(cap->next) && cap->next->parent == cap->parent && cap->next->prev_next == &cap->next,
@@ -306,7 +313,8 @@ static void check_caps_frame(pfn_t pfn)
     uint32_t part = frame_entry(pfn)->entries;
     const struct cap *slots = frame_address(pfn);
 
-    if (!expect(part < table->nframes && table->frames[part] == pfn, "capability frame %u is in no table", pfn))
+    if (!expect(part < table->nframes && table->frames[part] == pfn, "capability frame %u is in no table",
+                pfn))
         return;
     for (unsigned i = 0; i < CAPS_PER_FRAME && ok(); i++)
         if (slots[i].type != EXO_CAP_NONE)
@@ -336,12 +344,14 @@ static void check_cap_table(pfn_t pfn, const struct env *env)
     expect(used == table->nused, "env %u: %u capabilities, counted as %u", pfn, used, table->nused);
     if (env->state == EXO_ENV_ENDED)
         return; /* its free slots do not matter any more */
-    for (uint32_t at = table->first_free; at && nfree <= nslots && ok(); at = (uint32_t)slot_at(table, at)->a) {
+    for (uint32_t at = table->first_free; at && nfree <= nslots && ok();
+         at = (uint32_t)slot_at(table, at)->a) {
         if (!expect(at < nslots && slot_at(table, at)->type == EXO_CAP_NONE, "env %u: free slots", pfn))
             return;
         nfree++;
     }
-    expect(nslots == 0 || nfree + used == nslots - 1, "env %u: %u slots, %u used, %u free", pfn, nslots, used, nfree);
+    expect(nslots == 0 || nfree + used == nslots - 1, "env %u: %u slots, %u used, %u free", pfn, nslots, used,
+           nfree);
 }
 
 /* ---- environments and accounts ------------------------------------------------------------------------------- */
@@ -361,9 +371,11 @@ static void check_env(pfn_t pfn)
         note(frame_of(env->parent))->limits += account->limit;
         expect(env->depth == env->parent->depth + 1, "env %u: depth", pfn);
     }
-    expect(account->ended == env->torn_down, "env %u: torn down, and its account not, or the other way round", pfn);
+    expect(account->ended == env->torn_down, "env %u: torn down, and its account not, or the other way round",
+           pfn);
     if (!env->torn_down) {
-        expect(!env->parent || on_list(&env->parent->children, &env->in_parent), "env %u is not its parent's", pfn);
+        expect(!env->parent || on_list(&env->parent->children, &env->in_parent), "env %u is not its parent's",
+               pfn);
         if (env->parent)
             note(frame_of(env->parent))->objects++;
     } else {
@@ -387,7 +399,8 @@ static void check_account(pfn_t pfn)
            (unsigned long)note(pfn)->limits, (unsigned long)a->reserved);
     expect(a->used <= a->limit && a->reserved <= a->limit - a->used, "account %u exceeds its limit", pfn);
     if (a->ended)
-        expect(a->limit == a->used + a->reserved && a->limit > 0, "account %u has ended and keeps a share", pfn);
+        expect(a->limit == a->used + a->reserved && a->limit > 0, "account %u has ended and keeps a share",
+               pfn);
     expect(lists == note(pfn)->objects, "env %u: lists hold %u, but %u objects are its", pfn, lists,
            note(pfn)->objects);
 }
@@ -438,20 +451,23 @@ static void check_vcpu(pfn_t pfn)
                    vcpu->page == frame_address(vcpu->page_pfn),
                "vcpu %u: its shared page", pfn))
         note(vcpu->page_pfn)->refs++;
-    expect((env->state == EXO_ENV_ENDED) == (vcpu->state == VCPU_DEAD), "vcpu %u: state %u, its environment's %u", pfn,
-           vcpu->state, env->state);
+    expect((env->state == EXO_ENV_ENDED) == (vcpu->state == VCPU_DEAD),
+           "vcpu %u: state %u, its environment's %u", pfn, vcpu->state, env->state);
     expect((vcpu->cpu->current == vcpu) == (vcpu->state == VCPU_RUNNING), "vcpu %u: running, or not", pfn);
     if (vcpu->state == VCPU_SENDING || vcpu->state == VCPU_CALLING)
-        if (!expect(is_object(vcpu->peer, EXO_FRAME_VCPU) && vcpu->peer->state != VCPU_DEAD && vcpu->peer != vcpu,
+        if (!expect(is_object(vcpu->peer, EXO_FRAME_VCPU) && vcpu->peer->state != VCPU_DEAD &&
+                        vcpu->peer != vcpu,
                     "vcpu %u: calls nobody", pfn))
             return;
     queue = queue_of(vcpu);
-    expect(queue ? on_list(queue, &vcpu->queue) : list_empty(&vcpu->queue), "vcpu %u of state %u: its queue", pfn,
+    expect(queue ? on_list(queue, &vcpu->queue) : list_empty(&vcpu->queue), "vcpu %u of state %u: its queue",
+           pfn, vcpu->state);
+    expect(may_wait(vcpu) || !deadline_is_set(&vcpu->deadline), "vcpu %u of state %u has a deadline", pfn,
            vcpu->state);
-    expect(may_wait(vcpu) || !deadline_is_set(&vcpu->deadline), "vcpu %u of state %u has a deadline", pfn, vcpu->state);
     check_peers(vcpu, &vcpu->senders, VCPU_SENDING);
     check_peers(vcpu, &vcpu->callers, VCPU_CALLING);
-    expect(vcpu->state != VCPU_DEAD || (vcpu->nirqs == 0 && vcpu->nslots == 0), "vcpu %u is dead and keeps lines", pfn);
+    expect(vcpu->state != VCPU_DEAD || (vcpu->nirqs == 0 && vcpu->nslots == 0),
+           "vcpu %u is dead and keeps lines", pfn);
 }
 
 static uint32_t check_heap(const struct deadline *d, const struct deadline *parent)
@@ -518,9 +534,11 @@ static void check_cpu(void)
     expect(running == (cpu->current != NULL), "%u vcpus run", running);
     expect(list_length(&cpu->ready) == ready, "%u vcpus are ready, the list holds %u", ready,
            list_length(&cpu->ready));
-    expect(check_heap(cpu->deadlines.first, NULL) == timed, "deadlines: not all that are set are in the heap");
+    expect(check_heap(cpu->deadlines.first, NULL) == timed,
+           "deadlines: not all that are set are in the heap");
     expect(!cpu->loaded || is_object(cpu->loaded, EXO_FRAME_SPACE), "the space in the MMU is gone");
-    expect(!cpu->fp_owner || is_object(cpu->fp_owner, EXO_FRAME_VCPU), "the owner of the FP registers is gone");
+    expect(!cpu->fp_owner || is_object(cpu->fp_owner, EXO_FRAME_VCPU),
+           "the owner of the FP registers is gone");
 }
 
 /* ---- TLBs -------------------------------------------------------------------------------------------------- */

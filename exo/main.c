@@ -14,8 +14,8 @@
 #include "syscall.h"
 
 #define PIECE_BYTES 0x200000ull
-#define BANKS_MAX   32u
-#define TAKEN_MAX   64u
+#define BANKS_MAX 32u
+#define TAKEN_MAX 64u
 
 static struct tree_range banks[BANKS_MAX];
 static unsigned nbanks;
@@ -151,7 +151,8 @@ static void memory_init(void)
     system_info = boot_take(PAGE_SIZE, EXO_FRAME_INFO);
     *system_info = boot_counts;
     frames_init(table, page_number(start), (uint32_t)nframes);
-    info_set(EXO_INFO_FRAMES, virt_to_phys(table), align_up(nframes * sizeof(*table), PAGE_SIZE) >> PAGE_SHIFT);
+    info_set(EXO_INFO_FRAMES, virt_to_phys(table),
+             align_up(nframes * sizeof(*table), PAGE_SIZE) >> PAGE_SHIFT);
     info_set(EXO_INFO_SYSTEM, virt_to_phys(system_info), 1);
     for (unsigned i = 0; i < nbanks; i++) {
         if (banks[i].base > at)
@@ -301,7 +302,8 @@ static void bundle_bind(struct env *env, struct tree_range bundle)
         paddr_t pa = {bundle.base + i * PAGE_SIZE};
 
         frame_adopt(paddr_to_pfn(pa), EXO_FRAME_USER, &env->owner.account);
-        must(space_bind_fixed(env->home, EXO_FIRST_BUNDLE_VA + i * PAGE_SIZE, pa, 1, EXO_PROT_READ, MEMORY_NORMAL),
+        must(space_bind_fixed(env->home, EXO_FIRST_BUNDLE_VA + i * PAGE_SIZE, pa, 1, EXO_PROT_READ,
+                              MEMORY_NORMAL),
              "binding the bundle");
     }
     system_info->bundle_va = EXO_FIRST_BUNDLE_VA;
@@ -361,7 +363,9 @@ static void first_program(struct tree_range bundle)
     struct env *env;
 
     hand_over_memory();
-    must(env_new_first(pfn, system_info->frames[EXO_FRAME_FREE] + 1 + (align_up(bundle.len, PAGE_SIZE) >> PAGE_SHIFT), &env),
+    must(env_new_first(
+             pfn, system_info->frames[EXO_FRAME_FREE] + 1 + (align_up(bundle.len, PAGE_SIZE) >> PAGE_SHIFT),
+             &env),
          "making its environment");
     info_bind(env, EXO_INFO_SYSTEM, 1, EXO_FIRST_SYSTEM_VA);
     info_bind(env, EXO_INFO_TREE, tree_pages, EXO_FIRST_TREE_VA);

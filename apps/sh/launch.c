@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "mem.h"
+#include "os/proc.h"
 #include "redirect.h"
 #include "term.h"
 
@@ -139,6 +140,15 @@ static int spawn_script(struct shell *sh, struct job *job, const char *path, con
     return error;
 }
 
+/* About a file that is no program the system has a sentence of its own. */
+static void say_refused(struct shell *sh, const char *name, int error)
+{
+    if (error == ENOEXEC && os_proc_error()[0])
+        shell_error(sh, "%s", os_proc_error());
+    else
+        shell_error(sh, "%s: %s", name, strerror(error));
+}
+
 static void launch_path(struct shell *sh, struct job *job, const char *path, const struct list *argv,
                         const struct list *assigns)
 {
@@ -156,7 +166,7 @@ static void launch_path(struct shell *sh, struct job *job, const char *path, con
     if (!error) {
         started(sh, job, pid);
     } else {
-        shell_error(sh, "%s: %s", argv->item[0], strerror(error));
+        say_refused(sh, argv->item[0], error);
         job_add(job, 0, status_of_error(error));
     }
 }

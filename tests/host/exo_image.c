@@ -75,7 +75,8 @@ void exo_tree_make(struct exo_image *image, const struct exo_tree *tree)
     fdt_begin_node(fdt, "chosen");
     if (!tree->no_initrd) {
         cells(fdt, "linux,initrd-start", &tree->initrd.base, 1, per_value);
-        cells(fdt, "linux,initrd-end", (const uint64_t[]){tree->initrd.base + tree->initrd.len}, 1, per_value);
+        cells(fdt, "linux,initrd-end", (const uint64_t[]){tree->initrd.base + tree->initrd.len}, 1,
+              per_value);
     }
     fdt_end_node(fdt);
     fdt_end_node(fdt);
@@ -90,8 +91,8 @@ static size_t put_record(uint8_t *out, const char *name, unsigned mode, const vo
     char header[111];
     size_t at = 110, name_len = strlen(name) + 1;
 
-    snprintf(header, sizeof(header), "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", 1, mode, 0, 0, 1, 0,
-             (unsigned)len, 0, 0, 0, 0, (unsigned)name_len, 0);
+    snprintf(header, sizeof(header), "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", 1, mode, 0,
+             0, 1, 0, (unsigned)len, 0, 0, 0, 0, (unsigned)name_len, 0);
     memcpy(out, header, at);
     memcpy(out + at, name, name_len);
     at = align_up(at + name_len, 4);
@@ -123,8 +124,20 @@ size_t exo_elf_make(uint8_t *out)
                                         .phentsize = 56,
                                         .phnum = 2};
     const struct elf64_phdr segments[2] = {
-        {.type = 1, .flags = 5, .offset = 0, .vaddr = 0x400000, .filesz = 0x200, .memsz = 0x200, .align = 4096},
-        {.type = 1, .flags = 6, .offset = 0x200, .vaddr = 0x402200, .filesz = 0x100, .memsz = 0x1400, .align = 4096},
+        {.type = 1,
+         .flags = 5,
+         .offset = 0,
+         .vaddr = 0x400000,
+         .filesz = 0x200,
+         .memsz = 0x200,
+         .align = 4096},
+        {.type = 1,
+         .flags = 6,
+         .offset = 0x200,
+         .vaddr = 0x402200,
+         .filesz = 0x100,
+         .memsz = 0x1400,
+         .align = 4096},
     };
 
     memset(out, 0x5a, 0x300);

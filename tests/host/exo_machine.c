@@ -20,7 +20,8 @@ void exo_boot_ram(uint64_t len)
     machine_boot(RAM_BASE, IMAGE_LEN, exo_image.tree_base);
     ck_assert_msg(machine.end == MACHINE_RUNS, "boot: %s", machine.console);
     notes = calloc(system_info->nframes, sizeof(*notes));
-    root = (struct actor){machine.cpu->current->env, machine.cpu->current, EXO_SELF_ENV, EXO_SELF_SPACE, EXO_FIRST_VCPU};
+    root = (struct actor){machine.cpu->current->env, machine.cpu->current, EXO_SELF_ENV, EXO_SELF_SPACE,
+                          EXO_FIRST_VCPU};
     root.vcpu->page->upcall_entry = UPCALL_ENTRY;
     upcall_done();
     exo_check();
@@ -120,7 +121,8 @@ uint64_t exo_state(void)
     for (pfn_t pfn = system_info->first_frame; pfn < system_info->first_frame + system_info->nframes; pfn++) {
         unsigned kind = frame_entry(pfn)->kind;
 
-        if (kind != EXO_FRAME_FREE && kind != EXO_FRAME_INFO && kind != EXO_FRAME_RESERVED && kind != EXO_FRAME_KERNEL)
+        if (kind != EXO_FRAME_FREE && kind != EXO_FRAME_INFO && kind != EXO_FRAME_RESERVED &&
+            kind != EXO_FRAME_KERNEL)
             h = hash_frame(h, pfn);
     }
     h = hash(h, machine.cpu->slots, sizeof(machine.cpu->slots));

@@ -16,9 +16,9 @@
 
 /* ---- what to boot ------------------------------------------------------------------------------------------------ */
 
-#define RAM_BASE   0x40000000ull
-#define IMAGE_LEN  0x10000ull
-#define TREE_BASE  (RAM_BASE + 0x100000)
+#define RAM_BASE 0x40000000ull
+#define IMAGE_LEN 0x10000ull
+#define TREE_BASE (RAM_BASE + 0x100000)
 #define BUNDLE_BASE (RAM_BASE + 0x140000)
 
 struct exo_range {
@@ -39,7 +39,7 @@ struct exo_image {
 struct exo_tree {
     struct exo_range memory[4];
     unsigned nmemory;
-    struct exo_range reserved[4];   /* children of /reserved-memory */
+    struct exo_range reserved[4]; /* children of /reserved-memory */
     unsigned nreserved;
     struct exo_range memreserve[2]; /* the header's list */
     unsigned nmemreserve;
@@ -61,31 +61,31 @@ enum machine_end exo_try_boot(const struct exo_image *image, char console[1024])
 
 /* ---- the machine ------------------------------------------------------------------------------------------------- */
 
-#define USER_PC      0x1000ull
+#define USER_PC 0x1000ull
 #define UPCALL_ENTRY 0x2000ull
 
 extern struct exo_image exo_image;
 
-void exo_boot(void);                      /* 4 MiB; init is current and out of its START upcall */
+void exo_boot(void); /* 4 MiB; init is current and out of its START upcall */
 void exo_boot_ram(uint64_t len);
-void exo_check(void);                     /* the audit; fails the test with its sentence */
+void exo_check(void); /* the audit; fails the test with its sentence */
 uint64_t exo_free_frames(void);
 /* A number for everything that a failing call must leave alone. */
 uint64_t exo_state(void);
 
 /* A call of the current vcpu. */
 #define CALL(name, ...) machine_call(EXO_CALL_##name, (const uint64_t[8]){__VA_ARGS__})
-#define CALL0(name)     machine_call(EXO_CALL_##name, (const uint64_t[8]){0})
+#define CALL0(name) machine_call(EXO_CALL_##name, (const uint64_t[8]){0})
 #define CALL_OK(name, ...)                                                                                   \
     ({                                                                                                       \
         int64_t rc_ = CALL(name, __VA_ARGS__);                                                               \
-        ck_assert_msg(rc_ >= 0, #name ": %ld %s", (long)rc_, machine.console);                                            \
+        ck_assert_msg(rc_ >= 0, #name ": %ld %s", (long)rc_, machine.console);                               \
         rc_;                                                                                                 \
     })
 #define CALL_FAILS(error, name, ...)                                                                         \
     do {                                                                                                     \
         int64_t rc_ = CALL(name, __VA_ARGS__);                                                               \
-        ck_assert_msg(rc_ == -(error), #name ": %ld, not " #error " %s", (long)rc_, machine.console);                               \
+        ck_assert_msg(rc_ == -(error), #name ": %ld, not " #error " %s", (long)rc_, machine.console);        \
     } while (0)
 
 /* An environment with one vcpu, child of whoever made it. */
@@ -97,7 +97,7 @@ struct actor {
 extern struct actor root;
 
 #define ACTOR_VCPU_VA 0x100000ull
-#define RW            ((uint64_t)EXO_PROT_READ | EXO_PROT_WRITE)
+#define RW ((uint64_t)EXO_PROT_READ | EXO_PROT_WRITE)
 
 /* Made by the current vcpu, which stays current; the new one is READY, upcalls unmasked. */
 struct actor actor_make(uint64_t limit);

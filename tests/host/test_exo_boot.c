@@ -15,8 +15,8 @@ static char console[1024];
 static void start(void)
 {
     exo_image_make(&image, 4 * MIB);
-    tree = (struct exo_tree){.memory = {{RAM_BASE, 4 * MIB}}, .nmemory = 1,
-                             .initrd = {BUNDLE_BASE, image.bundle_len}};
+    tree = (struct exo_tree){
+        .memory = {{RAM_BASE, 4 * MIB}}, .nmemory = 1, .initrd = {BUNDLE_BASE, image.bundle_len}};
 }
 
 /* Boots what stands in image and tree. */
@@ -24,7 +24,8 @@ static void stops_with(const char *sentence)
 {
     exo_tree_make(&image, &tree);
     ck_assert_int_eq(exo_try_boot(&image, console), MACHINE_STOPPED);
-    ck_assert_msg(!strncmp(console, "\ncorbel: ", 9) && strstr(console, sentence) && !strstr(console, "panic"),
+    ck_assert_msg(!strncmp(console, "\ncorbel: ", 9) && strstr(console, sentence) &&
+                      !strstr(console, "panic"),
                   "says \"%s\", not \"%s\"", console, sentence);
     ck_assert_int_eq(console[strlen(console) - 1], '\n');
 }
@@ -51,18 +52,20 @@ START_TEST(what_the_first_program_finds)
     ck_assert_uint_eq(s->bundle_bytes, exo_image.bundle_len);
     ck_assert_uint_eq(s->tree_bytes, exo_image.tree_len);
     ck_assert_mem_eq(machine_touch(s->bundle_va, EXO_PROT_READ), exo_image.bundle, exo_image.bundle_len);
-    ck_assert_mem_eq(machine_touch(s->tree_va, EXO_PROT_READ), exo_image.tree, exo_image.tree_len < 4096 ? exo_image.tree_len : 4096);
+    ck_assert_mem_eq(machine_touch(s->tree_va, EXO_PROT_READ), exo_image.tree,
+                     exo_image.tree_len < 4096 ? exo_image.tree_len : 4096);
     ck_assert_uint_eq(*(const uint8_t *)machine_touch(0x4000b0, EXO_PROT_EXEC), 0x5a);
     ck_assert_uint_eq(*(const uint8_t *)machine_touch(0x402200, EXO_PROT_WRITE), 0x5a);
     ck_assert_uint_eq(*(const uint8_t *)machine_touch(0x402300, EXO_PROT_WRITE), 0); /* bss */
     ck_assert_uint_eq(*(const uint8_t *)machine_touch(0x4035ff, EXO_PROT_WRITE), 0);
     ck_assert(!space_lookup(root.env->home, 0x404000, &b));
     ck_assert(!space_lookup(root.env->home, EXO_FIRST_STACK_TOP, &b));
-    ck_assert(!space_lookup(root.env->home, EXO_FIRST_STACK_TOP - (EXO_FIRST_STACK_PAGES + 1) * PAGE_SIZE, &b));
+    ck_assert(
+        !space_lookup(root.env->home, EXO_FIRST_STACK_TOP - (EXO_FIRST_STACK_PAGES + 1) * PAGE_SIZE, &b));
     ck_assert_uint_eq(machine.vcpu_pointer, EXO_FIRST_VCPU_VA);
     for (pfn_t pfn = s->first_frame; pfn < s->first_frame + IMAGE_LEN / PAGE_SIZE; pfn++)
         kernel += frame_entry(pfn)->kind == EXO_FRAME_KERNEL;
-    ck_assert_uint_eq(kernel, IMAGE_LEN / PAGE_SIZE); /* K9 */
+    ck_assert_uint_eq(kernel, IMAGE_LEN / PAGE_SIZE);                              /* K9 */
     ck_assert_uint_eq(frame_entry(TREE_BASE >> PAGE_SHIFT)->kind, EXO_FRAME_FREE); /* where the tree was */
     ck_assert_uint_eq(root.env->owner.account.limit,
                       root.env->owner.account.used + exo_free_frames()); /* all of it is init's to give */
@@ -89,8 +92,9 @@ START_TEST(memory_in_pieces)
     tree.reserved[0] = (struct exo_range){RAM_BASE + 9 * MIB, 0x3456};
     tree.reserved[1] = (struct exo_range){RAM_BASE, 0x80000}; /* around the kernel */
     tree.nmemreserve = 2;
-    tree.memreserve[0] = (struct exo_range){TREE_BASE, image.tree_len}; /* the tree itself, as firmware likes to */
-    tree.memreserve[1] = (struct exo_range){0x10000000, 0x1000};        /* where no memory is */
+    tree.memreserve[0] =
+        (struct exo_range){TREE_BASE, image.tree_len};           /* the tree itself, as firmware likes to */
+    tree.memreserve[1] = (struct exo_range){0x10000000, 0x1000}; /* where no memory is */
     runs();
     tree.initrd_cells = 1;
     runs();
@@ -194,7 +198,8 @@ START_TEST(trees_mutated)
         for (uint64_t n = 1 + dice_below(&d, 3); n > 0; n--) {
             uint64_t at = dice_below(&d, bad.tree_len);
 
-            bad.tree[at] = dice_below(&d, 2) ? (uint8_t)dice(&d) : bad.tree[at] ^ (uint8_t)(1u << dice_below(&d, 8));
+            bad.tree[at] =
+                dice_below(&d, 2) ? (uint8_t)dice(&d) : bad.tree[at] ^ (uint8_t)(1u << dice_below(&d, 8));
         }
         /* A tree may well still be good, or claim memory that is not there: give it all of the space. */
         bad.nram = 1;
@@ -254,7 +259,8 @@ START_TEST(bundle_contents)
     tree.initrd.len = image.bundle_len;
     stops_with("for another processor");
     len = exo_elf_make(elf);
-    memcpy(elf + 64 + 56 + offsetof(struct elf64_phdr, memsz), &(uint64_t){64 * MIB}, 8); /* bss larger than memory */
+    memcpy(elf + 64 + 56 + offsetof(struct elf64_phdr, memsz), &(uint64_t){64 * MIB},
+           8); /* bss larger than memory */
     exo_bundle_make(&image, EXO_FIRST_PROGRAM, elf, len);
     tree.initrd.len = image.bundle_len;
     stops_with("binding its memory");

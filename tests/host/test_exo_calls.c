@@ -37,9 +37,10 @@ END_TEST
 
 START_TEST(unknown_numbers)
 {
-    static const uint64_t numbers[] = {EXO_NCALLS,  EXO_NCALLS + 1, 63,        64,
-                                       UINT32_MAX,  1ull << 32,     INT64_MAX, UINT64_MAX,
-                                       1ull << 63,  (1ull << 32) + EXO_NSWITCH, 1000};
+    static const uint64_t numbers[] = {
+        EXO_NCALLS, EXO_NCALLS + 1, 63,         64,         UINT32_MAX,
+        1ull << 32, INT64_MAX,      UINT64_MAX, 1ull << 63, (1ull << 32) + EXO_NSWITCH,
+        1000};
     const uint64_t args[8] = {1, 2, 3, 4, 5, 6, 7, 8};
     uint64_t state = exo_state();
 
@@ -213,7 +214,8 @@ START_TEST(log_ring)
 
         for (unsigned i = 0; i < 6; i++)
             words[i] = dice(&d);
-        ck_assert_int_eq(CALL(log_write, len, words[0], words[1], words[2], words[3], words[4], words[5]), (int64_t)len);
+        ck_assert_int_eq(CALL(log_write, len, words[0], words[1], words[2], words[3], words[4], words[5]),
+                         (int64_t)len);
         for (uint64_t i = 0; i < len; i++) {
             expected[at] = ((const char *)words)[i];
             at = (at + 1) % size;
@@ -243,8 +245,8 @@ START_TEST(formatting)
 {
     char out[100];
 
-    ck_assert_uint_eq(format(out, sizeof(out), "%s %c %u %d %x %lu %lx %%", "abc", 'z', 0u, INT32_MIN, 0xbeefu, UINT64_MAX,
-                             0x1234567890abcdeful),
+    ck_assert_uint_eq(format(out, sizeof(out), "%s %c %u %d %x %lu %lx %%", "abc", 'z', 0u, INT32_MIN,
+                             0xbeefu, UINT64_MAX, 0x1234567890abcdeful),
                       strlen(out));
     ck_assert_str_eq(out, "abc z 0 -2147483648 beef 18446744073709551615 1234567890abcdef %");
     ck_assert_uint_eq(format(out, 5, "%s", "too long"), 4);

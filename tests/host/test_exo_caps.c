@@ -14,7 +14,8 @@ START_TEST(dropped_handles_name_nothing)
     CALL_FAILS(EXO_EHANDLE, cap_drop, first);
     again = grant(&root, EXO_FIRST_INFO, EXO_RIGHT_READ, 0, 0);
     ck_assert_uint_ne(first, again);
-    ck_assert_uint_eq(first & ((1u << EXO_HANDLE_INDEX_BITS) - 1), again & ((1u << EXO_HANDLE_INDEX_BITS) - 1));
+    ck_assert_uint_eq(first & ((1u << EXO_HANDLE_INDEX_BITS) - 1),
+                      again & ((1u << EXO_HANDLE_INDEX_BITS) - 1));
     CALL_FAILS(EXO_EHANDLE, cap_drop, first);
     CALL_FAILS(EXO_EHANDLE, info_map, first, EXO_INFO_LOG, 0, EXO_SELF_SPACE, 0x100000);
 }
@@ -22,8 +23,9 @@ END_TEST
 
 START_TEST(wild_handles)
 {
-    static const uint64_t wild[] = {0,          1u << 14, 64,          65,       16383,      1000,      0x80000001,
-                                    0x7fffffff, 1ull << 32, (1ull << 32) + 1, UINT64_MAX, INT64_MAX, 0x4001};
+    static const uint64_t wild[] = {0,          1u << 14,   64,         65,         16383,
+                                    1000,       0x80000001, 0x7fffffff, 1ull << 32, (1ull << 32) + 1,
+                                    UINT64_MAX, INT64_MAX,  0x4001};
 
     for (unsigned i = 0; i < ARRAY_LEN(wild); i++) {
         CALL_FAILS(EXO_EHANDLE, cap_drop, wild[i]);

@@ -156,7 +156,8 @@ START_TEST(archive_mutated)
         for (uint64_t n = 1 + dice_below(&d, 4); n > 0; n--) {
             uint64_t at = dice_below(&d, dice_below(&d, 2) ? 230 : image.bundle_len);
 
-            copy[at] = dice_below(&d, 2) ? (uint8_t) "0123456789abcdefF\0/."[dice_below(&d, 20)] : (uint8_t)dice(&d);
+            copy[at] =
+                dice_below(&d, 2) ? (uint8_t) "0123456789abcdefF\0/."[dice_below(&d, 20)] : (uint8_t)dice(&d);
         }
         read_archive(copy, image.bundle_len, &sum);
         free(copy);
@@ -234,7 +235,8 @@ END_TEST
 
 START_TEST(elf_mutated)
 {
-    static const uint64_t values[] = {0, 1, 2, 0xfff, 0x1000, UINT32_MAX, INT64_MAX, 1ull << 63, UINT64_MAX, 0x1000000000};
+    static const uint64_t values[] = {0,          1,         2,          0xfff,      0x1000,
+                                      UINT32_MAX, INT64_MAX, 1ull << 63, UINT64_MAX, 0x1000000000};
     struct dice d = {(uint64_t)_i + 100};
     size_t whole = exo_elf_make(elf);
     struct elf64_plan plan;
@@ -265,7 +267,7 @@ static void expect_elf(int error, size_t at, const void *bytes, size_t len)
 }
 
 #define PHDR(n, field) (64 + 56 * (n) + offsetof(struct elf64_phdr, field))
-#define HEADER(field)  offsetof(struct elf64_header, field)
+#define HEADER(field) offsetof(struct elf64_header, field)
 #define BAD(error, at, type, value)                                                                          \
     do {                                                                                                     \
         const type v_ = (type)(value);                                                                       \

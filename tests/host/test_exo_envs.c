@@ -52,7 +52,21 @@ START_TEST(fails_at_every_frame)
 }
 END_TEST
 
-enum phase { EMPTY, STOPPED, READY, RAN, WAITING, TIMED, RECEIVING, SENDING, CALLING, CALLED, IN_UPCALL, SLOTTED, NPHASES };
+enum phase {
+    EMPTY,
+    STOPPED,
+    READY,
+    RAN,
+    WAITING,
+    TIMED,
+    RECEIVING,
+    SENDING,
+    CALLING,
+    CALLED,
+    IN_UPCALL,
+    SLOTTED,
+    NPHASES
+};
 
 /* Brings a's vcpu into a phase, with b as its peer. */
 static void bring(struct actor *a, struct actor *b, enum phase phase)
@@ -202,7 +216,8 @@ START_TEST(children_go_first)
     while (CALL_OK(env_destroy, a.env_cap))
         exo_check();
     CALL_FAILS(EXO_EDEAD, env_status, a.env_cap, EXO_ENV_STATE);
-    actor_destroy(&(struct actor){.env_cap = actor_make(20).env_cap, .space_cap = a.space_cap, .vcpu_cap = a.vcpu_cap});
+    actor_destroy(
+        &(struct actor){.env_cap = actor_make(20).env_cap, .space_cap = a.space_cap, .vcpu_cap = a.vcpu_cap});
 }
 END_TEST
 

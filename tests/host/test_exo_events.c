@@ -474,7 +474,8 @@ END_TEST
 
 START_TEST(irq_errors)
 {
-    CALL_FAILS(EXO_EINVAL, irq_bind, EXO_FIRST_IRQ, MACHINE_LINE_MIN - 1, a.vcpu_cap, 3); /* the kernel's own */
+    CALL_FAILS(EXO_EINVAL, irq_bind, EXO_FIRST_IRQ, MACHINE_LINE_MIN - 1, a.vcpu_cap,
+               3); /* the kernel's own */
     CALL_FAILS(EXO_ERANGE, irq_bind, EXO_FIRST_IRQ, MACHINE_LINES, a.vcpu_cap, 3);
     CALL_FAILS(EXO_ERANGE, irq_bind, EXO_FIRST_IRQ, (1ull << 32) + 40, a.vcpu_cap, 3);
     CALL_FAILS(EXO_EINVAL, irq_bind, EXO_FIRST_IRQ, 40, a.vcpu_cap, 63); /* the kernel's bit */

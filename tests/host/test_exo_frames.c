@@ -198,7 +198,8 @@ START_TEST(wanted_frames)
     CALL_FAILS(EXO_EINVAL, page_alloc, EXO_SELF_SPACE, 0x200000, 1, last + 1, RW);
     CALL_FAILS(EXO_EINVAL, page_alloc, EXO_SELF_SPACE, 0x200000, 2, last, RW); /* the second does not exist */
     CALL_FAILS(EXO_EINVAL, page_alloc, EXO_SELF_SPACE, 0x200000, 1, 1ull << 32, RW);
-    CALL_FAILS(EXO_EBUSY, page_alloc, EXO_SELF_SPACE, 0x200000, 1, system_info->first_frame, RW); /* the kernel's */
+    CALL_FAILS(EXO_EBUSY, page_alloc, EXO_SELF_SPACE, 0x200000, 1, system_info->first_frame,
+               RW); /* the kernel's */
     ck_assert_int_eq(CALL(page_alloc, EXO_SELF_SPACE, 0x200000, 1, last, RW), 1);
     ck_assert_uint_eq(frame_entry((pfn_t)last)->kind, EXO_FRAME_USER);
     CALL_FAILS(EXO_EBUSY, page_alloc, EXO_SELF_SPACE, 0x300000, 1, last, RW);
@@ -217,7 +218,8 @@ START_TEST(contiguous)
 
         while (size < n)
             size *= 2;
-        ck_assert_int_eq(CALL(page_alloc, EXO_SELF_SPACE, va, n, EXO_WANT_ANY, RW | EXO_ALLOC_CONTIG), (int64_t)n);
+        ck_assert_int_eq(CALL(page_alloc, EXO_SELF_SPACE, va, n, EXO_WANT_ANY, RW | EXO_ALLOC_CONTIG),
+                         (int64_t)n);
         ck_assert(space_lookup(root.env->home, va, &first));
         ck_assert_uint_eq(first.pfn % size, 0);
         for (uint64_t p = 0; p < n; p++) {
@@ -230,10 +232,14 @@ START_TEST(contiguous)
     CALL_FAILS(EXO_ENOMEM, page_alloc, EXO_SELF_SPACE, 0x20000000, 1024, EXO_WANT_ANY, RW | EXO_ALLOC_CONTIG);
     CALL_FAILS(EXO_ERANGE, page_alloc, EXO_SELF_SPACE, 0x20000000, 1025, EXO_WANT_ANY, RW | EXO_ALLOC_CONTIG);
     CALL_FAILS(EXO_ERANGE, page_alloc, EXO_SELF_SPACE, 0x20000000, 0, EXO_WANT_ANY, RW | EXO_ALLOC_CONTIG);
-    CALL_FAILS(EXO_ENOMEM, page_alloc, EXO_SELF_SPACE, 0x20000000, 1, EXO_WANT_ANY, RW | 30 << EXO_ALLOC_LIMIT_SHIFT);
-    ck_assert_int_eq(CALL(page_alloc, EXO_SELF_SPACE, 0x20000000, 1, EXO_WANT_ANY, RW | 31 << EXO_ALLOC_LIMIT_SHIFT), 1);
-    CALL_FAILS(EXO_EINVAL, page_alloc, EXO_SELF_SPACE, 0x20001000, 1, EXO_WANT_ANY, RW | 12 << EXO_ALLOC_LIMIT_SHIFT);
-    CALL_FAILS(EXO_EINVAL, page_alloc, EXO_SELF_SPACE, 0x20001000, 1, EXO_WANT_ANY, RW | 49 << EXO_ALLOC_LIMIT_SHIFT);
+    CALL_FAILS(EXO_ENOMEM, page_alloc, EXO_SELF_SPACE, 0x20000000, 1, EXO_WANT_ANY,
+               RW | 30 << EXO_ALLOC_LIMIT_SHIFT);
+    ck_assert_int_eq(
+        CALL(page_alloc, EXO_SELF_SPACE, 0x20000000, 1, EXO_WANT_ANY, RW | 31 << EXO_ALLOC_LIMIT_SHIFT), 1);
+    CALL_FAILS(EXO_EINVAL, page_alloc, EXO_SELF_SPACE, 0x20001000, 1, EXO_WANT_ANY,
+               RW | 12 << EXO_ALLOC_LIMIT_SHIFT);
+    CALL_FAILS(EXO_EINVAL, page_alloc, EXO_SELF_SPACE, 0x20001000, 1, EXO_WANT_ANY,
+               RW | 49 << EXO_ALLOC_LIMIT_SHIFT);
 }
 END_TEST
 

@@ -12,10 +12,10 @@
 #include "cpu.h"
 #include "exo_machine.h"
 
-#define SEEDS       6
-#define STEPS       25000u
+#define SEEDS 6
+#define STEPS 25000u
 #define AUDIT_EVERY 50u
-#define HANDLES     64u
+#define HANDLES 64u
 
 static struct dice d;
 static uint64_t seed, step;
@@ -49,7 +49,8 @@ static uint64_t some_handle(unsigned type)
     case 1:
         return dice_below(&d, 100);
     case 2:
-        return handle_of(actors[dice_below(&d, 3)].vcpu ? root.env : machine.cpu->current->env, 0); /* another's */
+        return handle_of(actors[dice_below(&d, 3)].vcpu ? root.env : machine.cpu->current->env,
+                         0); /* another's */
     default:
         return handle_of(machine.cpu->current->env, type);
     }
@@ -85,35 +86,16 @@ static uint64_t some_deadline(void)
  * M mmio, N info, H any), v address, n number, m small count, p protection, t deadline, w frame wanted, k token,
  * r rights, b bits, l line, d device, s slot, 0 mostly zero. */
 static const char *const shapes[EXO_NCALLS] = {
-    [EXO_CALL_call] = "Gnnnnnnt",
-    [EXO_CALL_reply_wait] = "knnnnnnt",
-    [EXO_CALL_wait] = "bt",
-    [EXO_CALL_yield] = "V",
-    [EXO_CALL_env_exit] = "n",
-    [EXO_CALL_env_stop] = "E",
-    [EXO_CALL_env_destroy] = "E",
-    [EXO_CALL_page_alloc] = "Svmwp",
-    [EXO_CALL_page_map] = "SvSvmp",
-    [EXO_CALL_page_protect] = "Svmp",
-    [EXO_CALL_page_unmap] = "Svm",
-    [EXO_CALL_space_destroy] = "S",
-    [EXO_CALL_env_create] = "mTb",
-    [EXO_CALL_env_status] = "En",
-    [EXO_CALL_vcpu_create] = "E0Sv",
-    [EXO_CALL_vcpu_start] = "Vn",
-    [EXO_CALL_slice_bind] = "LsV",
-    [EXO_CALL_slice_release] = "Ls",
-    [EXO_CALL_gate_create] = "Vn",
-    [EXO_CALL_event_create] = "Vb",
-    [EXO_CALL_signal] = "Tb",
-    [EXO_CALL_cap_grant] = "EHr00",
-    [EXO_CALL_cap_drop] = "H",
-    [EXO_CALL_cap_revoke] = "H",
-    [EXO_CALL_irq_bind] = "IlVn",
-    [EXO_CALL_irq_ack] = "Il",
-    [EXO_CALL_mmio_map] = "MSvdmp",
-    [EXO_CALL_info_map] = "NnnSv",
-    [EXO_CALL_log_write] = "nnnnnnn",
+    [EXO_CALL_call] = "Gnnnnnnt",     [EXO_CALL_reply_wait] = "knnnnnnt", [EXO_CALL_wait] = "bt",
+    [EXO_CALL_yield] = "V",           [EXO_CALL_env_exit] = "n",          [EXO_CALL_env_stop] = "E",
+    [EXO_CALL_env_destroy] = "E",     [EXO_CALL_page_alloc] = "Svmwp",    [EXO_CALL_page_map] = "SvSvmp",
+    [EXO_CALL_page_protect] = "Svmp", [EXO_CALL_page_unmap] = "Svm",      [EXO_CALL_space_destroy] = "S",
+    [EXO_CALL_env_create] = "mTb",    [EXO_CALL_env_status] = "En",       [EXO_CALL_vcpu_create] = "E0Sv",
+    [EXO_CALL_vcpu_start] = "Vn",     [EXO_CALL_slice_bind] = "LsV",      [EXO_CALL_slice_release] = "Ls",
+    [EXO_CALL_gate_create] = "Vn",    [EXO_CALL_event_create] = "Vb",     [EXO_CALL_signal] = "Tb",
+    [EXO_CALL_cap_grant] = "EHr00",   [EXO_CALL_cap_drop] = "H",          [EXO_CALL_cap_revoke] = "H",
+    [EXO_CALL_irq_bind] = "IlVn",     [EXO_CALL_irq_ack] = "Il",          [EXO_CALL_mmio_map] = "MSvdmp",
+    [EXO_CALL_info_map] = "NnnSv",    [EXO_CALL_log_write] = "nnnnnnn",
 };
 
 static uint64_t last_token;
@@ -129,7 +111,8 @@ static uint64_t argument(char shape)
     case 'H':
         return some_handle(0);
     case 'k':
-        return dice_below(&d, 3) == 0 ? 0 : last_token ^ (dice_below(&d, 6) ? dice_below(&d, 4) << 60 : dice(&d));
+        return dice_below(&d, 3) == 0 ? 0
+                                      : last_token ^ (dice_below(&d, 6) ? dice_below(&d, 4) << 60 : dice(&d));
     case 'v':
         return some_va();
     case 'm':
@@ -137,7 +120,8 @@ static uint64_t argument(char shape)
     case 'p':
         return dice_below(&d, 8) ? 1 + 2 * dice_below(&d, 2) : dice_below(&d, 256);
     case 'w':
-        return dice_below(&d, 8) ? EXO_WANT_ANY : system_info->first_frame + dice_below(&d, system_info->nframes);
+        return dice_below(&d, 8) ? EXO_WANT_ANY
+                                 : system_info->first_frame + dice_below(&d, system_info->nframes);
     case 't':
         return some_deadline();
     case 'r':
@@ -182,9 +166,9 @@ static bool allowed(struct vcpu *vcpu, uint64_t number, const uint64_t args[8])
     if (vcpu->env != root.env)
         return true;
     /* init lives on, and keeps its own page and capabilities. */
-    if (number == EXO_CALL_env_exit || ((number == EXO_CALL_env_stop || number == EXO_CALL_env_destroy) &&
-                                        cap_at(root.env, args[0]) && cap_at(root.env, args[0])->type == EXO_CAP_ENV &&
-                                        env_of(cap_at(root.env, args[0])) == root.env))
+    if (number == EXO_CALL_env_exit ||
+        ((number == EXO_CALL_env_stop || number == EXO_CALL_env_destroy) && cap_at(root.env, args[0]) &&
+         cap_at(root.env, args[0])->type == EXO_CAP_ENV && env_of(cap_at(root.env, args[0])) == root.env))
         return false;
     return true;
 }
@@ -197,9 +181,9 @@ static void one_call(void)
 
     for (unsigned i = 0; number < EXO_NCALLS && shapes[number] && shapes[number][i]; i++)
         args[i] = argument(shapes[number][i]);
-    snprintf(doing, sizeof(doing), "call %lu(%lx %lx %lx %lx %lx %lx)", (unsigned long)number, (unsigned long)args[0],
-             (unsigned long)args[1], (unsigned long)args[2], (unsigned long)args[3], (unsigned long)args[4],
-             (unsigned long)args[5]);
+    snprintf(doing, sizeof(doing), "call %lu(%lx %lx %lx %lx %lx %lx)", (unsigned long)number,
+             (unsigned long)args[0], (unsigned long)args[1], (unsigned long)args[2], (unsigned long)args[3],
+             (unsigned long)args[4], (unsigned long)args[5]);
     if (!allowed(vcpu, number, args))
         return;
     if (vcpu->env == root.env) { /* init comes back, or nobody ever would */
@@ -209,12 +193,13 @@ static void one_call(void)
             args[at] = args[at] < machine.time + 5000 ? args[at] : machine.time + 5000;
     }
     rc = machine_call(number, args);
-    ck_assert_msg(machine.end != MACHINE_STOPPED, "seed %lu step %lu: %s: %s", (unsigned long)seed, (unsigned long)step,
-                  doing, machine.console);
+    ck_assert_msg(machine.end != MACHINE_STOPPED, "seed %lu step %lu: %s: %s", (unsigned long)seed,
+                  (unsigned long)step, doing, machine.console);
     if (rc == MACHINE_AWAY)
         return;
     ck_assert_msg(rc >= -(int64_t)EXO_EVERSION || number == EXO_CALL_wait || number == EXO_CALL_resume,
-                  "seed %lu step %lu: %s answers %ld", (unsigned long)seed, (unsigned long)step, doing, (long)rc);
+                  "seed %lu step %lu: %s answers %ld", (unsigned long)seed, (unsigned long)step, doing,
+                  (long)rc);
 }
 
 /* The user's side of a vcpu page. */
@@ -225,11 +210,13 @@ static void scribble(void)
 
     if (vcpu && cap_live(cap_at(machine.cpu->current->env, vcpu)))
         vcpu = 0;
-    page->send = (struct exo_send){.va = some_va(), .npages = (uint32_t)dice_below(&d, 5), .prot = 1,
+    page->send = (struct exo_send){.va = some_va(),
+                                   .npages = (uint32_t)dice_below(&d, 5),
+                                   .prot = 1,
                                    .cap = (exo_handle_t)some_handle(0),
                                    .rights = (uint32_t)dice_below(&d, 32)};
-    page->recv = (struct exo_recv){.va = some_va(), .max_pages = (uint32_t)dice_below(&d, 6),
-                                   .take_cap = (uint32_t)dice_below(&d, 2)};
+    page->recv = (struct exo_recv){
+        .va = some_va(), .max_pages = (uint32_t)dice_below(&d, 6), .take_cap = (uint32_t)dice_below(&d, 2)};
     page->upcall_events = dice_below(&d, 3) ? 0 : dice(&d);
     page->events = dice_below(&d, 2) ? 0 : page->events;
     if (page->upcall_entry == 0)
@@ -330,8 +317,8 @@ static void audit(struct audit_note *notes)
 {
     const char *violation = exo_audit(notes);
 
-    ck_assert_msg(!violation, "seed %lu step %lu: after %s: %s", (unsigned long)seed, (unsigned long)step, doing,
-                  violation);
+    ck_assert_msg(!violation, "seed %lu step %lu: after %s: %s", (unsigned long)seed, (unsigned long)step,
+                  doing, violation);
 }
 
 /* The machine sleeps for good only where the test let init wait for nothing: end the round. */
@@ -364,8 +351,8 @@ static void fuzz(uint64_t steps, struct audit_note *notes)
             audit(notes);
     }
     audit(notes);
-    ck_assert_msg(step == steps, "seed %lu step %lu: after %s: the machine sleeps for good", (unsigned long)seed,
-                  (unsigned long)step, doing);
+    ck_assert_msg(step == steps, "seed %lu step %lu: after %s: the machine sleeps for good",
+                  (unsigned long)seed, (unsigned long)step, doing);
 }
 
 static void one_seed(uint64_t with, uint64_t steps)

@@ -18,11 +18,12 @@ static void setup(void)
     third = actor_make(100);
     mine = (uint64_t)CALL_OK(gate_create, server.vcpu_cap, 0);
     gate = (uint64_t)CALL_OK(cap_grant, client.env_cap, mine, EXO_RIGHT_USE | EXO_RIGHT_COPY, 99, 0);
-    ck_assert_uint_eq(gate, (uint64_t)CALL_OK(cap_grant, third.env_cap, mine, EXO_RIGHT_USE | EXO_RIGHT_COPY, 55, 0));
+    ck_assert_uint_eq(
+        gate, (uint64_t)CALL_OK(cap_grant, third.env_cap, mine, EXO_RIGHT_USE | EXO_RIGHT_COPY, 55, 0));
 }
 
-#define RECEIVE(deadline)     CALL(reply_wait, 0, 0, 0, 0, 0, 0, 0, deadline)
-#define REPLY(token, ...)     CALL(reply_wait, token, __VA_ARGS__)
+#define RECEIVE(deadline) CALL(reply_wait, 0, 0, 0, 0, 0, 0, 0, deadline)
+#define REPLY(token, ...) CALL(reply_wait, token, __VA_ARGS__)
 #define SEND(flags, deadline) CALL(call, gate | (flags), 11, 12, 13, 14, 15, 16, deadline)
 
 static void server_waits(void)
@@ -104,7 +105,8 @@ START_TEST(tokens)
     state = exo_state();
     for (unsigned i = 0; i < ARRAY_LEN(flips); i++)
         ck_assert_int_eq(REPLY(token ^ flips[i], 0, 0, 0, 0, 0, 0, EXO_FOREVER), -EXO_ETOKEN);
-    for (pfn_t pfn = system_info->first_frame - 2; pfn < system_info->first_frame + system_info->nframes + 2; pfn++)
+    for (pfn_t pfn = system_info->first_frame - 2; pfn < system_info->first_frame + system_info->nframes + 2;
+         pfn++)
         if (pfn != (pfn_t)token)
             ck_assert_int_eq(REPLY((token >> 32 << 32) | pfn, 0, 0, 0, 0, 0, 0, EXO_FOREVER), -EXO_ETOKEN);
     ck_assert_uint_eq(exo_state(), state);
@@ -121,7 +123,8 @@ START_TEST(tokens)
     as(&server);
     RECEIVE(0);
     ck_assert_uint_ne(x(server.vcpu, 0), token);
-    ck_assert_int_eq(REPLY(token, 0, 0, 0, 0, 0, 0, EXO_FOREVER), -EXO_ETOKEN); /* the same caller, an earlier call */
+    ck_assert_int_eq(REPLY(token, 0, 0, 0, 0, 0, 0, EXO_FOREVER),
+                     -EXO_ETOKEN); /* the same caller, an earlier call */
 }
 END_TEST
 
@@ -305,7 +308,10 @@ static void prepare(uint64_t npages)
     CALL_OK(page_alloc, EXO_SELF_SPACE, VA, npages, EXO_WANT_ANY, RW);
     for (uint64_t i = 0; i < npages; i++)
         *(uint64_t *)machine_touch(VA + i * PAGE_SIZE, EXO_PROT_WRITE) = 1000 + i;
-    client.vcpu->page->send = (struct exo_send){.va = VA, .npages = (uint32_t)npages, .prot = RW, .cap = (exo_handle_t)gate,
+    client.vcpu->page->send = (struct exo_send){.va = VA,
+                                                .npages = (uint32_t)npages,
+                                                .prot = RW,
+                                                .cap = (exo_handle_t)gate,
                                                 .rights = EXO_RIGHTS_ALL};
     server.vcpu->page->recv = (struct exo_recv){.va = VA + (1 << 30), .max_pages = 8, .take_cap = 1};
 }
@@ -322,11 +328,13 @@ START_TEST(pages_and_a_cap)
     for (uint64_t i = 0; i < 4; i++)
         ck_assert_uint_eq(*(uint64_t *)machine_touch(recv->va + i * PAGE_SIZE, EXO_PROT_READ), 1000 + i);
     ck_assert_ptr_nonnull(cap_at(server.env, recv->cap));
-    ck_assert_uint_eq(cap_at(server.env, recv->cap)->rights, EXO_RIGHT_USE | EXO_RIGHT_COPY); /* no more than it had */
+    ck_assert_uint_eq(cap_at(server.env, recv->cap)->rights,
+                      EXO_RIGHT_USE | EXO_RIGHT_COPY); /* no more than it had */
     exo_check();
     /* And back: the reply takes pages of the server's. */
     CALL_OK(page_alloc, EXO_SELF_SPACE, VA, 1, EXO_WANT_ANY, RW);
-    server.vcpu->page->send = (struct exo_send){.va = VA, .npages = 1, .prot = EXO_PROT_READ, .cap = recv->cap};
+    server.vcpu->page->send =
+        (struct exo_send){.va = VA, .npages = 1, .prot = EXO_PROT_READ, .cap = recv->cap};
     client.vcpu->page->recv = (struct exo_recv){.va = VA + (2ull << 30), .max_pages = 1, .take_cap = 1};
     REPLY(token | EXO_REPLY_PAGES | EXO_REPLY_CAP, 0, 0, 0, 0, 0, 0, EXO_FOREVER);
     ck_assert_int_eq(result(client.vcpu), 0);
@@ -393,7 +401,8 @@ START_TEST(transfers_fail_whole)
         break;
     case 12: /* the receiver's account pays for the tables */
         as(&server);
-        for (uint64_t at = VA + (1 << 29); CALL(page_alloc, EXO_SELF_SPACE, at, 1, EXO_WANT_ANY, RW) == 1; at += PAGE_SIZE)
+        for (uint64_t at = VA + (1 << 29); CALL(page_alloc, EXO_SELF_SPACE, at, 1, EXO_WANT_ANY, RW) == 1;
+             at += PAGE_SIZE)
             ;
         recv->va = VA + (5ull << 39);
         expected = EXO_EQUOTA;
@@ -406,7 +415,8 @@ START_TEST(transfers_fail_whole)
         break;
     case 14:
         as(&root);
-        send->cap = (exo_handle_t)CALL_OK(cap_grant, client.env_cap, EXO_FIRST_INFO, EXO_RIGHT_READ); /* no COPY */
+        send->cap =
+            (exo_handle_t)CALL_OK(cap_grant, client.env_cap, EXO_FIRST_INFO, EXO_RIGHT_READ); /* no COPY */
         expected = EXO_ERIGHTS;
         break;
     default:

@@ -22,8 +22,14 @@ START_TEST(ranges)
     static const uint64_t bad_va[] = {1, 0xfff, 0x1001, UINT64_MAX, UINT64_MAX - PAGE_MASK, 1ull << 63};
     const struct {
         uint64_t va, n;
-    } bad[] = {{top, 1}, {top - PAGE_SIZE, 2}, {0, UINT64_MAX}, {PAGE_SIZE, UINT64_MAX >> PAGE_SHIFT},
-               {0, (top >> PAGE_SHIFT) + 1}, {VA, 1ull << 52}, {system_info->user_top, 1}, {top, 0x1000}};
+    } bad[] = {{top, 1},
+               {top - PAGE_SIZE, 2},
+               {0, UINT64_MAX},
+               {PAGE_SIZE, UINT64_MAX >> PAGE_SHIFT},
+               {0, (top >> PAGE_SHIFT) + 1},
+               {VA, 1ull << 52},
+               {system_info->user_top, 1},
+               {top, 0x1000}};
 
     for (unsigned i = 0; i < ARRAY_LEN(bad_va); i++) {
         CALL_FAILS(EXO_ERANGE, page_alloc, EXO_SELF_SPACE, bad_va[i], 1, EXO_WANT_ANY, RW);
@@ -56,8 +62,10 @@ START_TEST(all_or_nothing)
     CALL_OK(page_alloc, EXO_SELF_SPACE, VA + 40 * PAGE_SIZE, 1, EXO_WANT_ANY, RW);
     state = exo_state();
     CALL_FAILS(EXO_EBOUND, page_alloc, EXO_SELF_SPACE, VA, 64, EXO_WANT_ANY, RW);
-    CALL_FAILS(EXO_EUNBOUND, page_map, EXO_SELF_SPACE, VA + (1 << 30), EXO_SELF_SPACE, VA + 40 * PAGE_SIZE, 2, 1);
-    CALL_FAILS(EXO_EBOUND, page_map, EXO_SELF_SPACE, VA + 40 * PAGE_SIZE, EXO_SELF_SPACE, VA + 40 * PAGE_SIZE, 1, 1);
+    CALL_FAILS(EXO_EUNBOUND, page_map, EXO_SELF_SPACE, VA + (1 << 30), EXO_SELF_SPACE, VA + 40 * PAGE_SIZE, 2,
+               1);
+    CALL_FAILS(EXO_EBOUND, page_map, EXO_SELF_SPACE, VA + 40 * PAGE_SIZE, EXO_SELF_SPACE, VA + 40 * PAGE_SIZE,
+               1, 1);
     CALL_FAILS(EXO_EUNBOUND, page_protect, EXO_SELF_SPACE, VA + 40 * PAGE_SIZE, 2, 1);
     ck_assert_uint_eq(exo_state(), state);
     /* A range call does 64 pages at most and says so. */
@@ -71,7 +79,8 @@ END_TEST
 START_TEST(out_of_frames_at_every_point)
 {
     struct account *account = &root.env->owner.account;
-    uint64_t limit = account->limit, va = VA + (1ull << 39) - 2 * PAGE_SIZE; /* a new table at every level, twice */
+    uint64_t limit = account->limit,
+             va = VA + (1ull << 39) - 2 * PAGE_SIZE; /* a new table at every level, twice */
     bool done = false;
 
     CALL_OK(page_alloc, EXO_SELF_SPACE, VA, 4, EXO_WANT_ANY, RW);
@@ -136,7 +145,8 @@ END_TEST
 START_TEST(rights_never_grow)
 {
     struct dice d = {(uint64_t)_i * 31 + 7};
-    uint64_t spaces[3] = {EXO_SELF_SPACE, (uint64_t)CALL_OK(space_create, 0), (uint64_t)CALL_OK(space_create, 0)};
+    uint64_t spaces[3] = {EXO_SELF_SPACE, (uint64_t)CALL_OK(space_create, 0),
+                          (uint64_t)CALL_OK(space_create, 0)};
     unsigned max[3][32] = {{0}}; /* the model: rights that the binding may have; 0: unbound */
     bool there[3][32] = {{false}};
 
@@ -144,7 +154,8 @@ START_TEST(rights_never_grow)
     max[0][0] = EXO_PROT_ALL;
     there[0][0] = true;
     for (unsigned step = 0; step < 3000; step++) {
-        uint64_t s = dice_below(&d, 3), p = dice_below(&d, 32), to = dice_below(&d, 3), tp = 1 + dice_below(&d, 31);
+        uint64_t s = dice_below(&d, 3), p = dice_below(&d, 32), to = dice_below(&d, 3),
+                 tp = 1 + dice_below(&d, 31);
         unsigned prot = (unsigned)dice_below(&d, 8), most = (unsigned)dice_below(&d, 8);
         bool good = (prot & 6) != 6;
         int64_t rc;
@@ -154,7 +165,8 @@ START_TEST(rights_never_grow)
         case 1:
             rc = CALL(page_map, spaces[to], VA + tp * PAGE_SIZE, spaces[s], VA + p * PAGE_SIZE, 1,
                       prot | EXO_PROT_MAX(most));
-            good = good && !(most && prot & ~most) && there[s][p] && !there[to][tp] && !((prot | most) & ~max[s][p]);
+            good = good && !(most && prot & ~most) && there[s][p] && !there[to][tp] &&
+                   !((prot | most) & ~max[s][p]);
             ck_assert_msg((rc == 1) == good, "map: %ld", (long)rc);
             if (rc == 1) {
                 there[to][tp] = true;
@@ -228,14 +240,16 @@ START_TEST(tables_shown)
     CALL_FAILS(EXO_EINVAL, info_map, EXO_FIRST_INFO, EXO_NINFO_TABLES, 0, EXO_SELF_SPACE, VA + 0x100000);
     CALL_FAILS(EXO_EINVAL, info_map, EXO_FIRST_INFO, UINT64_MAX, 0, EXO_SELF_SPACE, VA + 0x100000);
     CALL_FAILS(EXO_ERANGE, info_map, EXO_FIRST_INFO, EXO_INFO_SYSTEM, 1, EXO_SELF_SPACE, VA + 0x100000);
-    CALL_FAILS(EXO_ERANGE, info_map, EXO_FIRST_INFO, EXO_INFO_FRAMES, UINT64_MAX, EXO_SELF_SPACE, VA + 0x100000);
+    CALL_FAILS(EXO_ERANGE, info_map, EXO_FIRST_INFO, EXO_INFO_FRAMES, UINT64_MAX, EXO_SELF_SPACE,
+               VA + 0x100000);
     CALL_FAILS(EXO_EBOUND, info_map, EXO_FIRST_INFO, EXO_INFO_LOG, 0, EXO_SELF_SPACE, VA);
     ck_assert(bound(VA, &b));
     ck_assert_uint_eq(frame_entry(b.pfn)->kind, EXO_FRAME_INFO);
     CALL_FAILS(EXO_ERIGHTS, page_protect, EXO_SELF_SPACE, VA, 1, RW);
     CALL_FAILS(EXO_ERIGHTS, page_protect, EXO_SELF_SPACE, VA, 1, 5);
     CALL_FAILS(EXO_ERIGHTS, page_map, EXO_SELF_SPACE, VA + 0x100000, EXO_SELF_SPACE, VA, 1, RW);
-    CALL_FAILS(EXO_ERIGHTS, page_map, EXO_SELF_SPACE, VA + 0x100000, EXO_SELF_SPACE, VA, 1, 1 | EXO_PROT_MAX(3));
+    CALL_FAILS(EXO_ERIGHTS, page_map, EXO_SELF_SPACE, VA + 0x100000, EXO_SELF_SPACE, VA, 1,
+               1 | EXO_PROT_MAX(3));
     CALL_FAILS(EXO_ERIGHTS, vcpu_create, EXO_SELF_ENV, 0, EXO_SELF_SPACE, VA);
     ck_assert_ptr_nonnull(machine_touch(VA, EXO_PROT_READ));
     ck_assert_ptr_null(machine_touch(VA, EXO_PROT_WRITE));

@@ -66,14 +66,20 @@ PROGRAM_HEADER = "<IIQQQQQQ"
 RX, RW, RWX = 5, 6, 7
 
 
-def elf(segments, entry=0x400000, machine=183, kind=2, code=b"\x00\x00\x00\x14"):
+def elf(segments, entry=0x400000, machine=183, kind=2, code=b"\x00\x00\x00\x14", version=1):
     """A small executable: segments are (flags, va, file offset or None, file bytes, memory bytes). The code is a
-    branch to itself, so a program that is let run is noticed by its silence."""
+    branch to itself, so a program that is let run is noticed by its silence. Its note says that it was built for this
+    version of the kernel's interface (None: no note)."""
     ident = b"\x7fELF\x02\x01\x01" + bytes(9)
-    out = struct.pack(ELF_HEADER, ident, kind, machine, 1, entry, 64, 0, 0, 64, 56, len(segments), 64, 0, 0)
+    note = b"" if version is None else struct.pack("<III8sI", 7, 4, 1, b"Corbel", version)
+    count = len(segments) + bool(note)
+    out = struct.pack(ELF_HEADER, ident, kind, machine, 1, entry, 64, 0, 0, 64, 56, count, 64, 0, 0)
     for flags, va, offset, in_file, in_memory in segments:
         offset = PAGE if offset is None else offset
         out += struct.pack(PROGRAM_HEADER, 1, flags, offset, va, va, in_file, in_memory, PAGE)
+    if note:
+        at = len(out) + 56
+        out += struct.pack(PROGRAM_HEADER, 4, 4, at, 0, 0, len(note), len(note), 4) + note
     return out.ljust(PAGE, b"\0") + code.ljust(PAGE, b"\0")
 
 

@@ -10,10 +10,10 @@
 #include "exo/abi.h"
 #include "machine.h"
 
-#define ARCH_PT_LEVELS  4u
-#define ARCH_USER_BITS  48u
+#define ARCH_PT_LEVELS 4u
+#define ARCH_USER_BITS 48u
 #define ARCH_TABLE_SLOT 255u
-#define ARCH_RAM_MAX    MACHINE_LINEAR_BYTES
+#define ARCH_RAM_MAX MACHINE_LINEAR_BYTES
 
 typedef uint64_t pte_t;
 

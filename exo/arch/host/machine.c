@@ -42,8 +42,8 @@ _Noreturn void host_leave(enum machine_end end)
 {
     machine.end = end;
     if (!way_out) {
-        fprintf(stderr, "the machine %s outside of the test's calls: %s\n", end == MACHINE_IDLE ? "idles" : "stops",
-                machine.console);
+        fprintf(stderr, "the machine %s outside of the test's calls: %s\n",
+                end == MACHINE_IDLE ? "idles" : "stops", machine.console);
         abort();
     }
     longjmp(*way_out, 1);
@@ -78,14 +78,15 @@ void machine_make(void)
 {
     machine.memory = memfd_create("ram", 0);
     must(machine.memory >= 0 && ftruncate(machine.memory, MACHINE_LINEAR_BYTES) == 0, "the machine's memory");
-    machine.linear = mmap(NULL, MACHINE_LINEAR_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    machine.linear =
+        mmap(NULL, MACHINE_LINEAR_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     must(machine.linear != MAP_FAILED, "the machine's address space");
 }
 
 void machine_ram(uint64_t base, uint64_t len)
 {
-    void *at = mmap(machine.linear + base, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, machine.memory,
-                    (off_t)base);
+    void *at = mmap(machine.linear + base, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+                    machine.memory, (off_t)base);
 
     must(at != MAP_FAILED, "RAM");
 }

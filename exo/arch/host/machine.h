@@ -16,10 +16,10 @@
 #include "exo/abi.h"
 
 #define MACHINE_LINEAR_BYTES (64ull << 30) /* physical addresses that may be RAM */
-#define MACHINE_HZ           1000000ull    /* of the counter: a tick is a microsecond */
-#define MACHINE_LINES        64u           /* interrupt lines; from MACHINE_LINE_MIN on they can be given away */
-#define MACHINE_LINE_MIN     32u
-#define MACHINE_DEVICE_BASE  0x08000000ull /* registers that "the kernel drives itself" */
+#define MACHINE_HZ 1000000ull              /* of the counter: a tick is a microsecond */
+#define MACHINE_LINES 64u /* interrupt lines; from MACHINE_LINE_MIN on they can be given away */
+#define MACHINE_LINE_MIN 32u
+#define MACHINE_DEVICE_BASE 0x08000000ull /* registers that "the kernel drives itself" */
 #define MACHINE_DEVICE_BYTES 0x20000ull
 
 struct cpu;
@@ -35,7 +35,7 @@ struct machine {
     uint8_t *linear; /* where physical address 0 would be */
     int memory;      /* the file that is RAM; offset: physical address */
     struct cpu *cpu;
-    uint64_t time; /* ticks; moves when the test says so, or when the machine idles until a deadline */
+    uint64_t time;  /* ticks; moves when the test says so, or when the machine idles until a deadline */
     uint64_t timer; /* EXO_FOREVER: off */
     bool stay;      /* do not jump to the next deadline when idle, but return with MACHINE_IDLE */
     unsigned asid_bits;
@@ -96,7 +96,7 @@ uint64_t tlb_flushes(void);
 
 /* ---- user memory at the host's own addresses (window.c) ------------------------------------------------------ */
 
-#define MACHINE_WINDOW_BASE  0x200000000000ull
+#define MACHINE_WINDOW_BASE 0x200000000000ull
 #define MACHINE_WINDOW_BYTES 0x8000000000ull
 
 /* From now on the current environment's bindings between the window's ends can be touched by the test itself, at

@@ -10,8 +10,8 @@
 #include "panic.h"
 
 #define ENTRIES 256u
-#define RECENT  8u
-#define PAGES   0u /* level */
+#define RECENT 8u
+#define PAGES 0u /* level */
 
 static struct tlb_entry {
     uint32_t asid;

@@ -11,7 +11,7 @@
 #include "host.h"
 
 #define STACK_BYTES (1u << 16)
-#define MAPPED_MAX  4096u
+#define MAPPED_MAX 4096u
 
 static bool open_now;
 static bool (*ask)(uint64_t va, unsigned access);
@@ -38,7 +38,8 @@ void window_forget(uint64_t va, uint64_t bytes)
             i++;
             continue;
         }
-        mmap((void *)mapped[i].va, PAGE_SIZE, PROT_NONE, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        mmap((void *)mapped[i].va, PAGE_SIZE, PROT_NONE,
+             MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         mapped[i] = mapped[--nmapped];
     }
 }
@@ -60,8 +61,8 @@ static void map(uint64_t va, pte_t pte, unsigned prot)
     if (i == MAPPED_MAX)
         window_forget(MACHINE_WINDOW_BASE, MACHINE_WINDOW_BYTES);
     i = i == MAPPED_MAX ? 0 : i;
-    if (mmap((void *)va, PAGE_SIZE, prot & EXO_PROT_WRITE ? PROT_READ | PROT_WRITE : PROT_READ, MAP_FIXED | MAP_SHARED,
-             machine.memory, (off_t)pte_paddr(pte).v) == MAP_FAILED)
+    if (mmap((void *)va, PAGE_SIZE, prot & EXO_PROT_WRITE ? PROT_READ | PROT_WRITE : PROT_READ,
+             MAP_FIXED | MAP_SHARED, machine.memory, (off_t)pte_paddr(pte).v) == MAP_FAILED)
         abort();
     mapped[i].va = va;
     mapped[i].prot = prot;

@@ -77,7 +77,8 @@ static void random_message(void)
 {
     struct exo_vcpu_page *page = os_vcpu();
 
-    page->send = (struct exo_send){argument(), (uint32_t)argument(), (uint32_t)argument(), (exo_handle_t)argument(), (uint32_t)next()};
+    page->send = (struct exo_send){argument(), (uint32_t)argument(), (uint32_t)argument(),
+                                   (exo_handle_t)argument(), (uint32_t)next()};
     page->recv.va = argument();
     page->recv.max_pages = (uint32_t)argument();
     page->recv.take_cap = (uint32_t)next() & 1;

@@ -24,7 +24,7 @@ int main(int argc, char **argv)
         wrong += fp_wrong(base);
         rounds++;
     } while (os_deadline_ns(0) < end);
-    printf("fpkeep %s: %s after %s rounds\n", argc > 1 ? argv[1] : "", wrong ? "values were lost" : "all is there",
-           rounds > 10 ? "many" : "few");
+    printf("fpkeep %s: %s after %s rounds\n", argc > 1 ? argv[1] : "",
+           wrong ? "values were lost" : "all is there", rounds > 10 ? "many" : "few");
     return wrong != 0;
 }

@@ -4,7 +4,7 @@
 #include "os/exo.h"
 #include "os/start.h"
 
-#define SPARE   0x5000000000ull
+#define SPARE 0x5000000000ull
 #define HANDLES 512u
 
 static unsigned got;
@@ -47,9 +47,11 @@ int main(void)
         for (uint64_t h = 1; h < 32; h++)
             by_handle(generation << EXO_HANDLE_INDEX_BITS | h);
     /* Tokens that nobody gave it. */
-    for (uint64_t frame = os_system()->first_frame; frame < os_system()->first_frame + os_system()->nframes; frame += 7)
+    for (uint64_t frame = os_system()->first_frame; frame < os_system()->first_frame + os_system()->nframes;
+         frame += 7)
         for (uint64_t serial = 1; serial < 3; serial++)
-            try("somebody's call", frame, exo_reply_wait(serial << 32 | frame, &(struct exo_words){.w = {1}}, 0));
+            try("somebody's call", frame,
+                exo_reply_wait(serial << 32 | frame, &(struct exo_words){.w = {1}}, 0));
     printf("grab: got %u\n", got);
     return got != 0;
 }

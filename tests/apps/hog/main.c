@@ -10,7 +10,8 @@
 
 static int64_t page(uint64_t i)
 {
-    return exo_page_alloc(EXO_SELF_SPACE, SPARE + i * PAGE_SIZE, 1, EXO_WANT_ANY, EXO_PROT_READ | EXO_PROT_WRITE);
+    return exo_page_alloc(EXO_SELF_SPACE, SPARE + i * PAGE_SIZE, 1, EXO_WANT_ANY,
+                          EXO_PROT_READ | EXO_PROT_WRITE);
 }
 
 /* Each page needs tables of its own. */
@@ -41,7 +42,8 @@ static int64_t env(uint64_t i)
 
 static int64_t vcpu(uint64_t i)
 {
-    int64_t rc = exo_page_alloc(EXO_SELF_SPACE, SPARE + i * PAGE_SIZE, 1, EXO_WANT_ANY, EXO_PROT_READ | EXO_PROT_WRITE);
+    int64_t rc = exo_page_alloc(EXO_SELF_SPACE, SPARE + i * PAGE_SIZE, 1, EXO_WANT_ANY,
+                                EXO_PROT_READ | EXO_PROT_WRITE);
 
     return rc < 0 ? rc : exo_vcpu_create(EXO_SELF_ENV, 0, EXO_SELF_SPACE, SPARE + i * PAGE_SIZE);
 }
@@ -73,7 +75,7 @@ static int64_t heap(uint64_t i)
 static const struct {
     const char *name;
     int64_t (*take)(uint64_t i);
-} kinds[] = {{"pages", page}, {"tables", table}, {"runs", run},   {"spaces", space}, {"envs", env},
+} kinds[] = {{"pages", page}, {"tables", table}, {"runs", run},    {"spaces", space}, {"envs", env},
              {"vcpus", vcpu}, {"gates", gate},   {"chain", chain}, {"heap", heap}};
 
 int main(int argc, char **argv)

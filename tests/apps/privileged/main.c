@@ -3,7 +3,9 @@
 #include <string.h>
 
 #define EACH(X)                                                                                              \
-    X(hvc) X(smc) X(brk) X(hlt) X(eret) X(daif) X(sctlr) X(ttbr) X(vbar) X(timer) X(icache) X(dcache) X(translate) X(undefined)
+    X(hvc)                                                                                                   \
+    X(smc) X(brk) X(hlt) X(eret) X(daif) X(sctlr) X(ttbr) X(vbar) X(timer) X(icache) X(dcache) X(translate)  \
+        X(undefined)
 
 #define DECLARE(name) void do_##name(unsigned long argument);
 EACH(DECLARE)

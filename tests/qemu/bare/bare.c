@@ -14,9 +14,13 @@ volatile uint32_t *uart = (volatile uint32_t *)UART_VA;
 void (*on_event)(uint64_t due);
 
 static unsigned failed;
-static jmp_buf probe_return;
-static struct trap probe_trap;
-static bool probing;
+/* Each environment's own, by its vcpu page, since data are shared. */
+static struct context {
+    jmp_buf back;
+    struct trap trap;
+    bool probing;
+} contexts[PEERS_MAX + 1];
+bool losses_expected;
 static uint8_t upcall_stack[UPCALL_STACK_BYTES] __attribute__((aligned(16)));
 
 /* ---- output --------------------------------------------------------------------------------------------- */
@@ -97,6 +101,21 @@ struct exo_vcpu_page *my_page(void)
     return page;
 }
 
+#define PEER_VA(slot) (0x4000000000ull + (uint64_t)(slot)*0x1000000)
+#define PEER_STACK_PAGES 6u
+
+unsigned my_place(void)
+{
+    uint64_t slot = ((uint64_t)my_page() - PEER_VA(0)) / (PEER_VA(1) - PEER_VA(0));
+
+    return slot < PEERS_MAX ? (unsigned)slot + 1 : 0;
+}
+
+static struct context *self(void)
+{
+    return &contexts[my_place()];
+}
+
 uint64_t events_take(uint64_t mask)
 {
     return __atomic_fetch_and(&my_page()->events, ~mask, __ATOMIC_ACQ_REL) & mask;
@@ -104,6 +123,8 @@ uint64_t events_take(uint64_t mask)
 
 static _Noreturn void lost(uint64_t reason, uint64_t info, const struct exo_regs *regs)
 {
+    if (losses_expected)
+        exo_env_exit(98);
     print("not ok - an upcall that nobody waits for: reason ");
     print_hex(reason);
     print(" info ");
@@ -129,29 +150,29 @@ void bare_upcall(uint64_t reason, uint64_t info, uint64_t detail)
             on_event(due);
         return;
     }
-    if (!probing)
+    if (!self()->probing)
         lost(reason, info, regs);
-    probing = false;
-    probe_trap = (struct trap){reason, info, detail};
+    self()->probing = false;
+    self()->trap = (struct trap){reason, info, detail};
     probe_leave(regs);
 }
 
 void probe_leave(struct exo_regs *regs)
 {
-    regs->x[0] = (uint64_t)&probe_return;
+    regs->x[0] = (uint64_t)&self()->back;
     regs->x[1] = 1;
     regs->pc = (uint64_t)longjmp;
 }
 
 struct trap probe(probe_fn *fn, uint64_t arg)
 {
-    probe_trap = (struct trap){0};
-    if (setjmp(probe_return) == 0) {
-        probing = true;
+    self()->trap = (struct trap){0};
+    if (setjmp(self()->back) == 0) {
+        self()->probing = true;
         fn(arg);
-        probing = false;
+        self()->probing = false;
     }
-    return probe_trap;
+    return self()->trap;
 }
 
 /* ---- time and counts ---------------------------------------------------------------------------------------- */
@@ -201,7 +222,8 @@ static void begin(void)
 {
     machine = (const struct exo_system *)EXO_FIRST_SYSTEM_VA;
     uart_at = find_uart((const void *)machine->tree_va);
-    if (exo_mmio_map(EXO_FIRST_MMIO, EXO_SELF_SPACE, UART_VA, uart_at, 1, EXO_PROT_READ | EXO_PROT_WRITE) != 1)
+    if (exo_mmio_map(EXO_FIRST_MMIO, EXO_SELF_SPACE, UART_VA, uart_at, 1, EXO_PROT_READ | EXO_PROT_WRITE) !=
+        1)
         exo_machine_stop(EXO_FIRST_MACHINE, EXO_STOP_OFF);
     my_page()->upcall_sp = (uint64_t)(upcall_stack + UPCALL_STACK_BYTES);
     my_page()->upcall_masked = 0;
@@ -211,14 +233,17 @@ static void check_start(uint64_t info)
 {
     const struct exo_vcpu_page *page = my_page();
 
-    check_is("B1 the first program starts with the address of the system page", (int64_t)info, EXO_FIRST_SYSTEM_VA);
-    check("B1 its vcpu page is where the interface says", (uint64_t)page == EXO_FIRST_VCPU_VA && page->self == EXO_FIRST_VCPU_VA);
+    check_is("B1 the first program starts with the address of the system page", (int64_t)info,
+             EXO_FIRST_SYSTEM_VA);
+    check("B1 its vcpu page is where the interface says",
+          (uint64_t)page == EXO_FIRST_VCPU_VA && page->self == EXO_FIRST_VCPU_VA);
     check_is("B1 the interface has the version it was built for", machine->abi_version, EXO_ABI_VERSION);
     check("B1 the bundle is where the system page says",
           memcmp((const void *)machine->bundle_va, "070701", 6) == 0 && machine->bundle_bytes > 0);
 }
 
 static probe_fn *peer_main;
+probe_fn *peer_default;
 
 /* A peer starts here too: with its function as argument, in a table that its maker filled. */
 void bare_start(uint64_t reason, uint64_t info, uint64_t detail)
@@ -226,7 +251,7 @@ void bare_start(uint64_t reason, uint64_t info, uint64_t detail)
     (void)reason;
     (void)detail;
     if (my_page() != (struct exo_vcpu_page *)EXO_FIRST_VCPU_VA) {
-        probe_fn *fn = peer_main;
+        probe_fn *fn = peer_main ? peer_main : peer_default;
 
         peer_main = NULL;
         my_page()->upcall_sp -= UPCALL_STACK_BYTES;
@@ -253,9 +278,6 @@ void bare_start(uint64_t reason, uint64_t info, uint64_t detail)
 }
 
 /* ---- peers ---------------------------------------------------------------------------------------------- */
-
-#define PEER_VA(slot)    (0x4000000000ull + (uint64_t)(slot) * 0x1000000)
-#define PEER_STACK_PAGES 6u
 
 extern char program_start[], program_data[], program_end[];
 

@@ -29,10 +29,11 @@ uint64_t fp_wrong(uint64_t base);
 uint64_t fp_dirty(void);
 
 typedef void probe_fn(uint64_t arg);
-probe_fn do_undefined, do_brk, do_hvc, do_smc, do_hlt, do_eret, do_daifset, do_spsel, do_read_sctlr, do_read_ttbr,
-    do_write_ttbr, do_write_vbar, do_write_tpidr, do_write_tpidrro, do_write_timer, do_read_cntpct, do_read_debug,
-    do_write_pmcr, do_at, do_dc_isw, do_ic_iallu, do_flush_tlb, do_read_counter, do_clean, do_invalidate, do_zero,
-    do_wfi, do_exclusive, do_read, do_write, do_read_byte, do_jump;
+probe_fn do_undefined, do_brk, do_hvc, do_smc, do_hlt, do_eret, do_daifset, do_spsel, do_read_sctlr,
+    do_read_ttbr, do_write_ttbr, do_write_vbar, do_write_tpidr, do_write_tpidrro, do_write_timer,
+    do_read_cntpct, do_read_debug, do_write_pmcr, do_at, do_dc_isw, do_ic_iallu, do_flush_tlb,
+    do_read_counter, do_clean, do_invalidate, do_zero, do_wfi, do_exclusive, do_read, do_write, do_read_byte,
+    do_jump;
 
 /* ---- traps ---------------------------------------------------------------------------------------------------- */
 
@@ -41,7 +42,7 @@ struct trap {
     uint64_t reason, info, detail;
 };
 
-/* Runs fn(arg) and tells how it trapped.  Not reentrant. */
+/* Runs fn(arg) and tells how it trapped.  Does not nest. */
 struct trap probe(probe_fn *fn, uint64_t arg);
 /* Registers that, when they are resumed, end the probe that runs. */
 void probe_leave(struct exo_regs *regs);
@@ -49,13 +50,16 @@ void probe_leave(struct exo_regs *regs);
 /* Called in the upcall for event bits, with those that are due; NULL: they are cleared, and that is all. */
 extern void (*on_event)(uint64_t due);
 
+/* Peers that trap where no probe runs end quietly; otherwise that is a failure. */
+extern bool losses_expected;
+
 /* ---- peers ---------------------------------------------------------------------------------------------------- */
 
 #define PEERS_MAX 24u
 
 struct peer {
     exo_handle_t env, space, vcpu;
-    unsigned slot;     /* its place among the vcpu pages and the event bits */
+    unsigned slot; /* its place among the vcpu pages and the event bits */
 };
 
 #define PEER_EVENT(slot) (1ull << (32 + (slot))) /* set in the maker's event word when the peer ends */
@@ -66,6 +70,8 @@ int peer_try(struct peer *out, unsigned slot, uint64_t frames);
 /* The same, which must succeed. */
 struct peer peer_make(unsigned slot);
 void peer_start(const struct peer *peer, probe_fn *fn, uint64_t arg);
+/* What a peer runs that was started by other means, with whatever argument that had; NULL: it ends. */
+extern probe_fn *peer_default;
 struct peer peer_run(unsigned slot, probe_fn *fn, uint64_t arg);
 struct exo_vcpu_page *peer_page(const struct peer *peer);
 /* Lets the peer run until it waits or ends. */
@@ -90,6 +96,7 @@ uint64_t now(void);
 uint64_t after_ms(uint64_t ms);
 uint64_t free_frames(void);
 struct exo_vcpu_page *my_page(void);
+unsigned my_place(void); /* 0: the first program; 1 + slot: a peer */
 uint64_t events_take(uint64_t mask);
 void destroy(exo_handle_t env);
 void clear_range(exo_handle_t space, uint64_t va, uint64_t n);

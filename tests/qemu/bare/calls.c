@@ -29,8 +29,21 @@ static bool zero_from(const uint64_t x[RAW_REGISTERS], unsigned first)
 
 static void check_numbers(void)
 {
-    static const uint64_t beyond[] = {EXO_NCALLS, EXO_NCALLS + 1, 63, 64, 127, 200, 255, 256, 4096, 1ull << 31, 1ull << 32,
-                                      (1ull << 32) + EXO_CALL_null, (uint64_t)INT64_MAX, 1ull << 63, UINT64_MAX};
+    static const uint64_t beyond[] = {EXO_NCALLS,
+                                      EXO_NCALLS + 1,
+                                      63,
+                                      64,
+                                      127,
+                                      200,
+                                      255,
+                                      256,
+                                      4096,
+                                      1ull << 31,
+                                      1ull << 32,
+                                      (1ull << 32) + EXO_CALL_null,
+                                      (uint64_t)INT64_MAX,
+                                      1ull << 63,
+                                      UINT64_MAX};
     bool right = true, zeros = true;
 
     for (unsigned i = 0; i < sizeof(beyond) / sizeof(*beyond); i++) {
@@ -48,8 +61,8 @@ static void check_numbers(void)
 /* Those that would end the program, or give up what it needs, are left out. */
 static bool harmless(uint64_t number)
 {
-    return number != EXO_CALL_env_exit && number != EXO_CALL_resume &&
-           number != EXO_CALL_space_create && number != EXO_CALL_log_write;
+    return number != EXO_CALL_env_exit && number != EXO_CALL_resume && number != EXO_CALL_space_create &&
+           number != EXO_CALL_log_write;
 }
 
 static void check_bad_handle(uint64_t handle, bool *error, bool *zeros)
@@ -78,8 +91,8 @@ static void check_bad_handle(uint64_t handle, bool *error, bool *zeros)
 
 static void check_handles(void)
 {
-    static const uint64_t wild[] = {100, 1000, 0x3fff, 0x4001, 0x7fffffff, 1ull << 31, 1ull << 32, PATTERN, UINT64_MAX,
-                                    0xffffff8000000000};
+    static const uint64_t wild[] = {100,        1000,       0x3fff,  0x4001,     0x7fffffff,
+                                    1ull << 31, 1ull << 32, PATTERN, UINT64_MAX, 0xffffff8000000000};
     bool error = true, zeros = true;
 
     for (unsigned i = 0; i < sizeof(wild) / sizeof(*wild); i++)
@@ -87,8 +100,8 @@ static void check_handles(void)
     check("K5 every call refuses wild handles", error);
     check("x1 to x18 are zero after every refused call", zeros);
     check_is("K5 handle 0 names nothing", exo_page_unmap(0, SPARE, 1), -EXO_EHANDLE);
-    check_is("K21 a handle of another generation names nothing", exo_page_unmap(EXO_SELF_SPACE + (1u << EXO_HANDLE_INDEX_BITS), SPARE, 1),
-             -EXO_EHANDLE);
+    check_is("K21 a handle of another generation names nothing",
+             exo_page_unmap(EXO_SELF_SPACE + (1u << EXO_HANDLE_INDEX_BITS), SPARE, 1), -EXO_EHANDLE);
     check_is("a handle of another type: EXO_ETYPE", exo_page_unmap(EXO_SELF_ENV, SPARE, 1), -EXO_ETYPE);
     check_is("a gate is no event", exo_signal(EXO_FIRST_VCPU, 1), -EXO_ETYPE);
 }
@@ -130,13 +143,18 @@ static void check_rights(void)
     exo_handle_t weak = grant_self(EXO_SELF_SPACE, EXO_RIGHT_COPY, 0, 0);
     exo_handle_t fixed = grant_self(EXO_SELF_SPACE, EXO_RIGHT_USE, 0, 0);
 
-    check("a capability can be granted to oneself with fewer rights", (int32_t)weak > 0 && (int32_t)fixed > 0);
-    check_is("without USE a space cannot be mapped into", exo_page_alloc(weak, SPARE, 1, EXO_WANT_ANY, EXO_PROT_READ), -EXO_ERIGHTS);
+    check("a capability can be granted to oneself with fewer rights",
+          (int32_t)weak > 0 && (int32_t)fixed > 0);
+    check_is("without USE a space cannot be mapped into",
+             exo_page_alloc(weak, SPARE, 1, EXO_WANT_ANY, EXO_PROT_READ), -EXO_ERIGHTS);
     check_is("without READ it cannot be mapped out of",
              exo_page_map(EXO_SELF_SPACE, SPARE, fixed, EXO_FIRST_VCPU_VA, 1, EXO_PROT_READ), -EXO_ERIGHTS);
-    check_is("rights cannot grow", exo_cap_grant(EXO_SELF_ENV, weak, EXO_RIGHT_COPY | EXO_RIGHT_USE, 0, 0), -EXO_ERIGHTS);
-    check_is("nor with bits that are no right", exo_cap_grant(EXO_SELF_ENV, EXO_SELF_SPACE, 1u << 7, 0, 0), -EXO_ERIGHTS);
-    check_is("without COPY it cannot be granted on", exo_cap_grant(EXO_SELF_ENV, fixed, EXO_RIGHT_USE, 0, 0), -EXO_ERIGHTS);
+    check_is("rights cannot grow", exo_cap_grant(EXO_SELF_ENV, weak, EXO_RIGHT_COPY | EXO_RIGHT_USE, 0, 0),
+             -EXO_ERIGHTS);
+    check_is("nor with bits that are no right", exo_cap_grant(EXO_SELF_ENV, EXO_SELF_SPACE, 1u << 7, 0, 0),
+             -EXO_ERIGHTS);
+    check_is("without COPY it cannot be granted on", exo_cap_grant(EXO_SELF_ENV, fixed, EXO_RIGHT_USE, 0, 0),
+             -EXO_ERIGHTS);
     check_is("without MANAGE a space cannot be destroyed", exo_space_destroy(fixed), -EXO_ERIGHTS);
     check_is("a capability is dropped", exo_cap_drop(weak), 0);
     check_is("its handle names nothing then", exo_cap_drop(weak), -EXO_EHANDLE);
@@ -148,13 +166,19 @@ static void check_narrowing(void)
 {
     exo_handle_t part = grant_self(EXO_FIRST_MMIO, EXO_RIGHTS_ALL, uart_at, PAGE_SIZE);
 
-    check_is("K18 device registers can be granted by part", exo_mmio_map(part, EXO_SELF_SPACE, SPARE, uart_at, 1, EXO_PROT_READ), 1);
+    check_is("K18 device registers can be granted by part",
+             exo_mmio_map(part, EXO_SELF_SPACE, SPARE, uart_at, 1, EXO_PROT_READ), 1);
     exo_page_unmap(EXO_SELF_SPACE, SPARE, 1);
-    check_is("K18 and nothing beside that part", exo_mmio_map(part, EXO_SELF_SPACE, SPARE, uart_at + PAGE_SIZE, 1, EXO_PROT_READ), -EXO_ERANGE);
-    check_is("K18 nor more of it", exo_mmio_map(part, EXO_SELF_SPACE, SPARE, uart_at, 2, EXO_PROT_READ), -EXO_ERANGE);
-    check_is("K20 a part cannot grow", exo_cap_grant(EXO_SELF_ENV, part, EXO_RIGHT_USE, uart_at, 2 * PAGE_SIZE), -EXO_ERANGE);
-    check_is("K20 nor wrap", exo_cap_grant(EXO_SELF_ENV, part, EXO_RIGHT_USE, uart_at, 0 - uart_at), -EXO_ERANGE);
-    check_is("K20 nor be unaligned", exo_cap_grant(EXO_SELF_ENV, part, EXO_RIGHT_USE, uart_at + 4, 8), -EXO_ERANGE);
+    check_is("K18 and nothing beside that part",
+             exo_mmio_map(part, EXO_SELF_SPACE, SPARE, uart_at + PAGE_SIZE, 1, EXO_PROT_READ), -EXO_ERANGE);
+    check_is("K18 nor more of it", exo_mmio_map(part, EXO_SELF_SPACE, SPARE, uart_at, 2, EXO_PROT_READ),
+             -EXO_ERANGE);
+    check_is("K20 a part cannot grow",
+             exo_cap_grant(EXO_SELF_ENV, part, EXO_RIGHT_USE, uart_at, 2 * PAGE_SIZE), -EXO_ERANGE);
+    check_is("K20 nor wrap", exo_cap_grant(EXO_SELF_ENV, part, EXO_RIGHT_USE, uart_at, 0 - uart_at),
+             -EXO_ERANGE);
+    check_is("K20 nor be unaligned", exo_cap_grant(EXO_SELF_ENV, part, EXO_RIGHT_USE, uart_at + 4, 8),
+             -EXO_ERANGE);
     check_is("K20 nor be empty", exo_cap_grant(EXO_SELF_ENV, part, EXO_RIGHT_USE, uart_at, 0), -EXO_ERANGE);
     exo_cap_drop(part);
 }
@@ -191,7 +215,8 @@ static void check_table_full(void)
     while ((rc = exo_cap_revoke(first)) > 0)
         ;
     check_is("all of them are revoked", rc, 0);
-    check("there is room again", exo_cap_drop((exo_handle_t)exo_cap_grant(EXO_SELF_ENV, first, EXO_RIGHTS_ALL, 0, 0)) == 0);
+    check("there is room again",
+          exo_cap_drop((exo_handle_t)exo_cap_grant(EXO_SELF_ENV, first, EXO_RIGHTS_ALL, 0, 0)) == 0);
     exo_cap_drop(first);
     check("the table's frames are bounded by its size", before - free_frames() <= 512);
 }

@@ -153,16 +153,19 @@ static void check_slices(void)
         if (exo_slice_bind(EXO_FIRST_SLICE, i, a.vcpu))
             check("C1 a slot can be bound", false);
     check_is("C1 a slot has one owner", exo_slice_bind(EXO_FIRST_SLICE, 0, b.vcpu), -EXO_EBUSY);
-    check_is("K20 there is no slot beyond the last", exo_slice_bind(EXO_FIRST_SLICE, machine->slots, b.vcpu), -EXO_ERANGE);
+    check_is("K20 there is no slot beyond the last", exo_slice_bind(EXO_FIRST_SLICE, machine->slots, b.vcpu),
+             -EXO_ERANGE);
     check_is("K20 nor at huge numbers", exo_slice_bind(EXO_FIRST_SLICE, 1ull << 32, b.vcpu), -EXO_ERANGE);
     spins[0] = spins[1] = 0;
     exo_wait(0, after_ms(400));
-    check("C1 who owns three slots of four gets most of the time", spins[0] > 2 * spins[1] && spins[1] > 1000);
+    check("C1 who owns three slots of four gets most of the time",
+          spins[0] > 2 * spins[1] && spins[1] > 1000);
     check_is("a slot is given back", exo_slice_release(EXO_FIRST_SLICE, 0), 0);
     check_is("and bound to another", exo_slice_bind(EXO_FIRST_SLICE, 0, b.vcpu), 0);
     peer_end(&a);
     peer_end(&b);
-    check_is("C1 the slots of one that is gone are free", exo_slice_bind(EXO_FIRST_SLICE, 1, EXO_FIRST_VCPU), 0);
+    check_is("C1 the slots of one that is gone are free", exo_slice_bind(EXO_FIRST_SLICE, 1, EXO_FIRST_VCPU),
+             0);
     exo_slice_release(EXO_FIRST_SLICE, 1);
 }
 

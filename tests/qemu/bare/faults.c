@@ -79,7 +79,8 @@ static void check_addresses(void)
     untouchable("K5 an address between the halves", 0x0000800000000000);
     untouchable("K5 an address with a tag", 0x0100000000000000 | EXO_FIRST_SYSTEM_VA);
     check("an unaligned pc is told", probe(do_jump, (uint64_t)raw_resume + 2).info == EXO_EXC_ALIGNMENT);
-    check("W^X: code is not writable", probe(do_write, (uint64_t)do_write).detail == (EXO_PROT_WRITE | EXO_ACCESS_BOUND));
+    check("W^X: code is not writable",
+          probe(do_write, (uint64_t)do_write).detail == (EXO_PROT_WRITE | EXO_ACCESS_BOUND));
     check("a fault tells what was wanted: read", probe(do_read, SPARE).detail == EXO_PROT_READ);
     check("a fault tells what was wanted: write", probe(do_write, SPARE + 8).detail == EXO_PROT_WRITE);
     check("a fault tells what was wanted: execute", probe(do_jump, SPARE + 16).detail == EXO_PROT_EXEC);
@@ -163,10 +164,12 @@ static void check_undeliverable(void)
 {
     uint64_t before = free_frames();
 
-    ends("K30 a fault with upcalls masked ends the environment, with the address", fault_masked, 0x123456000, EXO_END_FAULT, 0x123456000);
+    ends("K30 a fault with upcalls masked ends the environment, with the address", fault_masked, 0x123456000,
+         EXO_END_FAULT, 0x123456000);
     ends("K30 a breakpoint with upcalls masked does", break_masked, 0, EXO_END_EXCEPTION, -1);
     ends("K30 a fault without an upcall entry does", fault_without_entry, 0x5000, EXO_END_UPCALL, 0x5000);
-    ends("K30 an upcall entry in the kernel's half", fault_bad_entry, 0x5000, EXO_END_FAULT, 0x7fffff8000000000);
+    ends("K30 an upcall entry in the kernel's half", fault_bad_entry, 0x5000, EXO_END_FAULT,
+         0x7fffff8000000000);
     ends("K30 a fault on the upcall stack does", fault_bad_stack, 0x5000, EXO_END_FAULT, -1);
     ends("K19 a stack overflow is a fault below the stack", stack_overflow, 0, EXO_END_FAULT, -1);
     check_is("K8 and each gave its frames back", (int64_t)free_frames(), (int64_t)before);

@@ -40,8 +40,10 @@ static void check_words(void)
     for (unsigned i = 7; i < RAW_REGISTERS; i++)
         rest |= x[i];
     check("a call returns x7 to x18 as zero", rest == 0 && x[1] == 2);
-    check_is("flags that do not exist are refused", exo_call(1ull << 40 | gate, &words, EXO_FOREVER), -EXO_EINVAL);
-    check_is("a badge, once set, stays", exo_cap_grant(EXO_SELF_ENV, gate, EXO_RIGHT_USE, 5, 0), -EXO_ERIGHTS);
+    check_is("flags that do not exist are refused", exo_call(1ull << 40 | gate, &words, EXO_FOREVER),
+             -EXO_EINVAL);
+    check_is("a badge, once set, stays", exo_cap_grant(EXO_SELF_ENV, gate, EXO_RIGHT_USE, 5, 0),
+             -EXO_ERIGHTS);
     check_is("a gate into oneself cannot be called",
              call1((exo_handle_t)exo_gate_create(EXO_FIRST_VCPU, 0), 1, NULL, EXO_FOREVER), -EXO_EINVAL);
     exo_cap_drop(gate);
@@ -91,7 +93,8 @@ static int64_t answer(int64_t token, uint64_t word)
 {
     struct exo_words words = WORD(word);
 
-    return exo_reply_wait((uint64_t)token, &words, 0); /* -EXO_ETIMEDOUT: answered, and nobody else is there */
+    return exo_reply_wait((uint64_t)token, &words,
+                          0); /* -EXO_ETIMEDOUT: answered, and nobody else is there */
 }
 
 static void check_queue(void)
@@ -106,7 +109,8 @@ static void check_queue(void)
     for (unsigned i = 0; i < 3; i++)
         token[i] = receive(&word[i]);
     check("I1 callers are served in the order of their calls", word[0] == 0 && word[1] == 1 && word[2] == 2);
-    check("tokens are greater than 0 and differ", token[0] > 0 && token[1] > 0 && token[0] != token[1] && token[1] != token[2]);
+    check("tokens are greater than 0 and differ",
+          token[0] > 0 && token[1] > 0 && token[0] != token[1] && token[1] != token[2]);
     check_is("replies may be deferred, in any order", answer(token[2], 102), -EXO_ETIMEDOUT);
     check_is("a token is good once", answer(token[2], 103), -EXO_ETOKEN);
     answer(token[0], 100);
@@ -128,7 +132,14 @@ static void forger(uint64_t token)
 
 static void check_forged(void)
 {
-    static const uint64_t forged[] = {1, 2, 0xffff, 1ull << 31, 1ull << 32, 1ull << 59, 0x0fffffffffffffff, 0x8000000000000001,
+    static const uint64_t forged[] = {1,
+                                      2,
+                                      0xffff,
+                                      1ull << 31,
+                                      1ull << 32,
+                                      1ull << 59,
+                                      0x0fffffffffffffff,
+                                      0x8000000000000001,
                                       0xcfffffffffffffff};
     struct peer peer = caller_run(0), thief;
     uint64_t word;
@@ -182,7 +193,8 @@ static void taker(uint64_t pages)
 
 static void send_is(uint32_t npages, unsigned prot, exo_handle_t cap, unsigned rights)
 {
-    my_page()->send = (struct exo_send){.va = SPARE, .npages = npages, .prot = prot, .cap = cap, .rights = rights};
+    my_page()->send =
+        (struct exo_send){.va = SPARE, .npages = npages, .prot = prot, .cap = cap, .rights = rights};
 }
 
 static void check_transfer(void)
@@ -198,15 +210,19 @@ static void check_transfer(void)
     send_is(2, EXO_PROT_READ, EXO_SELF_SPACE, EXO_RIGHT_USE);
     free = free_frames();
     check_is("I2 pages go along", exo_call(gate | EXO_MSG_PAGES, &w, EXO_FOREVER), 0);
-    check("I2 and are seen at the window", w.w[0] == 2 && w.w[1] == EXO_PROT_READ && w.w[3] == 4711 && w.w[2] == 0);
+    check("I2 and are seen at the window",
+          w.w[0] == 2 && w.w[1] == EXO_PROT_READ && w.w[3] == 4711 && w.w[2] == 0);
     check_is("a capability goes along", exo_call(gate | EXO_MSG_CAP, &w, EXO_FOREVER), 0);
     check("and can be used with the rights given", w.w[2] != 0 && w.w[4] == 1 && w.w[0] == 0);
-    exo_page_alloc(EXO_SELF_SPACE, SPARE, 1, EXO_WANT_ANY, EXO_PROT_READ); /* the peer has unmapped it by the capability */
+    exo_page_alloc(EXO_SELF_SPACE, SPARE, 1, EXO_WANT_ANY,
+                   EXO_PROT_READ); /* the peer has unmapped it by the capability */
     check_is("both go along", exo_call(gate | EXO_MSG_CAP | EXO_MSG_PAGES, &w, EXO_FOREVER), 0);
     check("both arrive", w.w[0] == 2 && w.w[2] != 0);
-    exo_page_alloc(EXO_SELF_SPACE, SPARE, 1, EXO_WANT_ANY, EXO_PROT_READ); /* the peer has unmapped it by the capability */
+    exo_page_alloc(EXO_SELF_SPACE, SPARE, 1, EXO_WANT_ANY,
+                   EXO_PROT_READ); /* the peer has unmapped it by the capability */
     send_is(3, EXO_PROT_READ, 0, 0);
-    check_is("I3 more than the window holds: EXO_ERANGE", exo_call(gate | EXO_MSG_PAGES, &w, EXO_FOREVER), -EXO_ERANGE);
+    check_is("I3 more than the window holds: EXO_ERANGE", exo_call(gate | EXO_MSG_PAGES, &w, EXO_FOREVER),
+             -EXO_ERANGE);
     send_is(65, EXO_PROT_READ, 0, 0);
     check_is("more than a message may carry", exo_call(gate | EXO_MSG_PAGES, &w, EXO_FOREVER), -EXO_EINVAL);
     send_is(0, EXO_PROT_READ, 0, 0);
@@ -214,7 +230,8 @@ static void check_transfer(void)
     send_is(1, 6, 0, 0);
     check_is("W^X holds for messages too", exo_call(gate | EXO_MSG_PAGES, &w, EXO_FOREVER), -EXO_EINVAL);
     send_is(1, EXO_PROT_READ, 12345, 0);
-    check_is("a capability that is none", exo_call(gate | EXO_MSG_PAGES | EXO_MSG_CAP, &w, EXO_FOREVER), -EXO_EHANDLE);
+    check_is("a capability that is none", exo_call(gate | EXO_MSG_PAGES | EXO_MSG_CAP, &w, EXO_FOREVER),
+             -EXO_EHANDLE);
     my_page()->send.va = 0xffffff8000000000;
     check_is("K5 pages of the kernel", exo_call(gate | EXO_MSG_PAGES, &w, EXO_FOREVER), -EXO_ERANGE);
     my_page()->send.va = machine->table_va;
@@ -232,7 +249,8 @@ static void check_transfer(void)
     peer_end(&peer);
     peer = peer_run(0, taker, 0);
     gate = gate_into(&peer, 0);
-    check_is("who opens no window gets no page", exo_call(gate | EXO_MSG_PAGES, &w, EXO_FOREVER), -EXO_ERANGE);
+    check_is("who opens no window gets no page", exo_call(gate | EXO_MSG_PAGES, &w, EXO_FOREVER),
+             -EXO_ERANGE);
     send_is(1, EXO_PROT_READ, EXO_SELF_SPACE, 0);
     check_is("who takes no capability gets none", exo_call(gate | EXO_MSG_CAP, &w, EXO_FOREVER), -EXO_EINVAL);
     exo_cap_drop(gate);

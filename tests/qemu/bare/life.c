@@ -16,7 +16,8 @@ static void check_exit(void)
     struct peer peer = peer_run(0, exits, 42);
 
     check("K1 exit ends an environment", peer_ended(&peer, 1000));
-    check("P1 its status can be asked for", peer_status(&peer, EXO_ENV_REASON) == EXO_END_EXIT && peer_status(&peer, EXO_ENV_CODE) == 42);
+    check("P1 its status can be asked for",
+          peer_status(&peer, EXO_ENV_REASON) == EXO_END_EXIT && peer_status(&peer, EXO_ENV_CODE) == 42);
     check_is("what it used is still charged", peer_status(&peer, EXO_ENV_USED) > 10, 1);
     check_is("there is no such field", peer_status(&peer, EXO_NENV_FIELDS), -EXO_EINVAL);
     check_is("it cannot be started again", exo_vcpu_start(peer.vcpu, 0), -EXO_ESTATE);
@@ -77,7 +78,8 @@ static void check_tree(void)
     exo_cap_drop((exo_handle_t)(both >> 32));
     exo_cap_drop(root);
     check_is("K8 all of it comes back", (int64_t)free_frames(), (int64_t)before);
-    check_is("one cannot destroy oneself's ancestors: here oneself", exo_space_destroy(EXO_SELF_SPACE), -EXO_EBUSY);
+    check_is("one cannot destroy oneself's ancestors: here oneself", exo_space_destroy(EXO_SELF_SPACE),
+             -EXO_EBUSY);
 }
 
 static void nests(uint64_t depth)
@@ -121,7 +123,8 @@ static void hog(uint64_t stride)
     uint64_t va = SPARE;
 
     hog_pages = 0;
-    while ((hog_result = exo_page_alloc(EXO_SELF_SPACE, va, 1, EXO_WANT_ANY, EXO_PROT_READ | EXO_PROT_WRITE)) == 1) {
+    while ((hog_result =
+                exo_page_alloc(EXO_SELF_SPACE, va, 1, EXO_WANT_ANY, EXO_PROT_READ | EXO_PROT_WRITE)) == 1) {
         *(volatile uint64_t *)va = va;
         hog_pages++;
         va += stride;
@@ -172,16 +175,19 @@ void check_irq(void)
     unsigned arrived = 0;
 
     peer_ended(&peer, 1000);
-    check("K18 without a capability no interrupt and no device", thief_result[0] == -EXO_EHANDLE && thief_result[1] == -EXO_EHANDLE &&
+    check("K18 without a capability no interrupt and no device", thief_result[0] == -EXO_EHANDLE &&
+                                                                     thief_result[1] == -EXO_EHANDLE &&
                                                                      thief_result[2] == -EXO_EHANDLE);
     peer_end(&peer);
     uart[UARTICR] = TX;
     check_is("an interrupt line is bound", exo_irq_bind(EXO_FIRST_IRQ, LINE, EXO_FIRST_VCPU, 5), 0);
     check_is("and not twice", exo_irq_bind(EXO_FIRST_IRQ, LINE, EXO_FIRST_VCPU, 6), -EXO_EBUSY);
-    check_is("not to the kernel's own bit", exo_irq_bind(EXO_FIRST_IRQ, LINE + 1, EXO_FIRST_VCPU, 63), -EXO_EINVAL);
+    check_is("not to the kernel's own bit", exo_irq_bind(EXO_FIRST_IRQ, LINE + 1, EXO_FIRST_VCPU, 63),
+             -EXO_EINVAL);
     check("the kernel's timer is not handed out", exo_irq_bind(EXO_FIRST_IRQ, 27, EXO_FIRST_VCPU, 6) < 0);
-    check("K20 nor lines that do not exist", exo_irq_bind(EXO_FIRST_IRQ, 1020, EXO_FIRST_VCPU, 6) < 0 &&
-                                                 exo_irq_bind(EXO_FIRST_IRQ, 1ull << 32 | LINE, EXO_FIRST_VCPU, 6) < 0);
+    check("K20 nor lines that do not exist",
+          exo_irq_bind(EXO_FIRST_IRQ, 1020, EXO_FIRST_VCPU, 6) < 0 &&
+              exo_irq_bind(EXO_FIRST_IRQ, 1ull << 32 | LINE, EXO_FIRST_VCPU, 6) < 0);
     uart[UARTIMSC] = TX;
     for (unsigned i = 0; i < 8; i++) {
         print("#\n");

@@ -1,20 +1,24 @@
-/* Random calls by a peer that may do as it likes: whatever becomes of it, the machine goes on, and gets all of
- * its frames back (K5, K14, K20). */
+/* Random calls by peers that may do as they like, to themselves and to each other: whatever becomes of them, the
+ * machine goes on, and gets all of its frames back (K5, K14, K20, K29). */
 #include "bare.h"
 
-#define SEEDS  20u
+#ifndef SEEDS
+#define SEEDS 20u
+#endif
 #define ROUNDS 1000u
 
-static uint64_t state;
+static uint64_t states[PEERS_MAX + 1];
 static volatile uint64_t calls_made;
 static volatile uint64_t calls_of[64];
 
 static uint64_t next(void)
 {
-    state ^= state << 13;
-    state ^= state >> 7;
-    state ^= state << 17;
-    return state;
+    uint64_t *state = &states[my_place()];
+
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
 }
 
 /* Values that are near to something, more often than not. */
@@ -71,7 +75,8 @@ static void random_page(void)
 {
     struct exo_vcpu_page *page = my_page();
 
-    page->send = (struct exo_send){argument(), (uint32_t)argument(), (uint32_t)argument(), (exo_handle_t)argument(), (uint32_t)next()};
+    page->send = (struct exo_send){argument(), (uint32_t)argument(), (uint32_t)argument(),
+                                   (exo_handle_t)argument(), (uint32_t)next()};
     page->recv.va = argument();
     page->recv.max_pages = (uint32_t)argument();
     page->recv.take_cap = (uint32_t)next() & 1;
@@ -86,12 +91,16 @@ static void one_call(uint64_t arg)
     (void)arg;
     for (unsigned j = 0; j < 8; j++)
         x[j] = argument();
+    if (n == EXO_CALL_call)
+        x[0] = (x[0] & 15) | (next() & 7) << 32;
+    if (n == EXO_CALL_reply_wait && next() & 1)
+        x[0] = (x[0] & 3) << 60;
     if (n == EXO_CALL_call || n == EXO_CALL_reply_wait)
-        x[7] = next() & 7 ? 0 : now() + 1000;
+        x[7] = next() & 3 ? 0 : now() + 10000;
     if (n == EXO_CALL_wait)
         x[1] = now() + 1000;
     if (n == EXO_CALL_yield)
-        x[0] &= 7;
+        x[0] &= 15;
     random_page();
     calls_of[n < 64 ? n : 63]++;
     raw_call(n, x);
@@ -99,7 +108,7 @@ static void one_call(uint64_t arg)
 
 static void caller(uint64_t seed)
 {
-    state = seed * 0x9e3779b97f4a7c15 + 1;
+    states[my_place()] = (seed * 4 + my_place()) * 0x9e3779b97f4a7c15 + 1;
     for (unsigned i = 0; i < ROUNDS; i++) {
         probe_leave(&my_page()->regs); /* where `resume` goes */
         probe(one_call, 0);
@@ -108,29 +117,82 @@ static void caller(uint64_t seed)
     exo_env_exit(0);
 }
 
+/* Everything short of the machine itself: itself, the other, gates, events, slots, lines, registers, tables. */
+static void furnish(const struct peer *peer, const struct peer *other)
+{
+    exo_handle_t gate = (exo_handle_t)exo_gate_create(other->vcpu, 0);
+    exo_handle_t event = (exo_handle_t)exo_event_create(other->vcpu, 0xff);
+
+    peer_give(peer, peer->vcpu, EXO_RIGHTS_ALL);
+    peer_give(peer, gate, EXO_RIGHTS_ALL);
+    peer_give(peer, event, EXO_RIGHTS_ALL);
+    peer_give(peer, other->vcpu, EXO_RIGHTS_ALL);
+    peer_give(peer, other->space, EXO_RIGHTS_ALL);
+    peer_give(peer, other->env, EXO_RIGHT_GIVE | EXO_RIGHT_READ | EXO_RIGHT_COPY);
+    exo_cap_grant(peer->env, EXO_FIRST_SLICE, EXO_RIGHTS_ALL, 0, 8);
+    exo_cap_grant(peer->env, EXO_FIRST_IRQ, EXO_RIGHTS_ALL, 40, 8);
+    exo_cap_grant(peer->env, EXO_FIRST_MMIO, EXO_RIGHTS_ALL, 0x0a000000, 4 * PAGE_SIZE);
+    peer_give(peer, EXO_FIRST_INFO, EXO_RIGHTS_ALL);
+    exo_cap_drop(gate);
+    exo_cap_drop(event);
+}
+
+static unsigned lived;
+
+/* Alone with its own, or two with each other's. */
+static bool round_of(uint64_t seed, unsigned count)
+{
+    struct peer peers[2];
+
+    for (unsigned i = 0; i < count; i++)
+        if (peer_try(&peers[i], i, 400))
+            return check("a peer for random calls can be made", false);
+    for (unsigned i = 0; count > 1 && i < count; i++)
+        furnish(&peers[i], &peers[1 - i]);
+    for (unsigned i = 0; i < count; i++)
+        exo_vcpu_start(peers[i].vcpu, seed); /* unless the other was faster */
+    for (unsigned i = 0; i < count; i++) {
+        peer_ended(&peers[i], 300);
+        lived += peer_status(&peers[i], EXO_ENV_REASON) == EXO_END_EXIT;
+    }
+    for (unsigned i = 0; i < count; i++)
+        peer_end(&peers[i]);
+    return true;
+}
+
+static void check_unbound(void)
+{
+    bool good = true;
+
+    for (unsigned slot = 0; slot < 8; slot++)
+        good &= exo_slice_bind(EXO_FIRST_SLICE, slot, EXO_FIRST_VCPU) == 0 &&
+                exo_slice_release(EXO_FIRST_SLICE, slot) == 0;
+    for (unsigned line = 40; line < 48; line++)
+        good &= exo_irq_bind(EXO_FIRST_IRQ, line, EXO_FIRST_VCPU, 1) == 0 &&
+                exo_irq_bind(EXO_FIRST_IRQ, line, 0, 0) == 0;
+    check("K29 the slots and lines of those that ended are free", good);
+}
+
 void check_random(void)
 {
-    uint64_t before = free_frames();
-    unsigned lived = 0, never = 0;
-    for (uint64_t seed = 0; seed < SEEDS; seed++) {
-        struct peer peer;
+    uint64_t before = free_frames(), seed;
+    unsigned never = 0;
 
-        if (peer_try(&peer, 0, 400)) {
-            check("a peer for random calls can be made", false);
-            return;
-        }
-        peer_start(&peer, caller, seed);
-        peer_ended(&peer, 300);
-        lived += peer_status(&peer, EXO_ENV_REASON) == EXO_END_EXIT;
-        peer_end(&peer);
-        if (free_frames() != before)
+    peer_default = caller;
+    losses_expected = true;
+    for (seed = 0; seed < SEEDS && free_frames() == before; seed++)
+        if (!round_of(seed, 1 + seed % 2))
             break;
-    }
+    losses_expected = false;
+    peer_default = NULL;
     for (unsigned i = 0; i < EXO_NCALLS; i++)
         never += calls_of[i] == 0;
     check_is("K14 random calls: every frame is back", (int64_t)free_frames(), (int64_t)before);
     check("K14 random calls: every call came many times", never == 0 && calls_made > SEEDS * 100);
-    print("# calls: ");
+    check_unbound();
+    print("# seeds: ");
+    print_hex(seed);
+    print(", calls: ");
     print_hex(calls_made);
     print(", peers that lived to the end: ");
     print_hex(lived);

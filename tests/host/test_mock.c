@@ -1,0 +1,204 @@
+/* The libOS's memory module on the real kernel, with memory that is really touched, and with every call failing
+ * once.  T1 P3 K15 K19 K24 */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "exo_mock.h"
+#include "mem/mem.h"
+#include "os/exo.h"
+#include "os/layout.h"
+
+static bool fault(uint64_t va, unsigned access)
+{
+    int error;
+
+    return mem_fault(va, access, &error);
+}
+
+static uint64_t frames(void)
+{
+    return mock_app.env->owner.account.used;
+}
+
+static void setup(void)
+{
+    struct os_map what = {.kind = OS_REGION_ANON, .prot = EXO_PROT_READ | EXO_PROT_WRITE, .npages = 1};
+    uint64_t va;
+
+    mock_start(600, fault);
+    mem.pool_end = OS_POOL_VA;
+    ck_assert_int_eq(os_map_region(&what, &va), 0); /* the pool has its first page now */
+    ck_assert_int_eq(os_unmap(va, 1), 0);
+}
+
+START_TEST(calls_reach_the_kernel)
+{
+    ck_assert_int_eq(exo_env_status(EXO_SELF_ENV, EXO_ENV_LIMIT), 600);
+    ck_assert_int_eq(exo_cap_drop(12345), -EXO_EHANDLE);
+    ck_assert_uint_eq(os_vcpu()->self, OS_VCPU_VA);
+    ck_assert_int_eq(exo_wait(1, exo_wait(0, 0) + machine.time + 500), 0);
+    ck_assert_uint_ge(machine.time, 500);
+    ck_assert_uint_eq(mock_calls(EXO_CALL_wait), 2);
+}
+END_TEST
+
+START_TEST(memory_is_there_when_touched)
+{
+    struct os_map what = {.kind = OS_REGION_ANON, .prot = EXO_PROT_READ | EXO_PROT_WRITE, .npages = 100};
+    uint64_t va, before = frames();
+    volatile uint8_t *at;
+
+    ck_assert_int_eq(os_map_region(&what, &va), 0);
+    ck_assert_uint_eq(frames(), before);
+    at = (volatile uint8_t *)va;
+    for (unsigned i = 0; i < 100; i++)
+        at[i * PAGE_SIZE + i] = (uint8_t)i;
+    ck_assert_uint_ge(frames(), before + 100);
+    for (unsigned i = 0; i < 100; i++)
+        ck_assert_uint_eq(at[i * PAGE_SIZE + i], i);
+    exo_check();
+    ck_assert_int_eq(os_discard(va + 10 * PAGE_SIZE, 10), 0);
+    ck_assert_uint_eq(at[15 * PAGE_SIZE + 15], 0); /* zeroes again, and nothing stale */
+    ck_assert_uint_eq(at[25 * PAGE_SIZE + 25], 25);
+    ck_assert_int_eq(os_unmap(va, 100), 0);
+    ck_assert_uint_eq(frames(), before);
+}
+END_TEST
+
+START_TEST(shared_memory_is_one_memory)
+{
+    struct os_map own = {.kind = OS_REGION_ANON,
+                         .prot = EXO_PROT_READ | EXO_PROT_WRITE,
+                         .npages = 4,
+                         .flags = OS_MAP_POPULATE};
+    struct os_map other = {.kind = OS_REGION_SHARED, .prot = EXO_PROT_READ, .npages = 4};
+    uint64_t a, b;
+
+    ck_assert_int_eq(os_map_region(&own, &a), 0);
+    other.source = a;
+    ck_assert_int_eq(os_map_region(&other, &b), 0);
+    memset((void *)a, 0x77, 4 * PAGE_SIZE);
+    ck_assert_mem_eq((void *)b, (void *)a, 4 * PAGE_SIZE);
+    ck_assert_int_eq(os_unmap(a, 4), 0);
+    ck_assert_uint_eq(*(volatile uint8_t *)b, 0x77); /* held elsewhere */
+    ck_assert_int_eq(os_unmap(b, 4), 0);
+}
+END_TEST
+
+/* Does the same again with the 1st, 2nd, ... call failing, until none is left to fail. */
+START_TEST(every_call_fails_once)
+{
+    static const struct os_map maps[] = {
+        {.kind = OS_REGION_ANON, .prot = EXO_PROT_READ, .npages = 200, .flags = OS_MAP_POPULATE},
+        {.kind = OS_REGION_STACK,
+         .prot = EXO_PROT_READ | EXO_PROT_WRITE,
+         .npages = 70,
+         .flags = OS_MAP_POPULATE | OS_MAP_GUARD},
+        {.kind = OS_REGION_DMA, .prot = EXO_PROT_READ | EXO_PROT_WRITE, .npages = 130},
+        {.kind = OS_REGION_DMA,
+         .prot = EXO_PROT_READ | EXO_PROT_WRITE,
+         .npages = 100,
+         .flags = OS_MAP_CONTIG},
+        {.kind = OS_REGION_SHARED, .prot = EXO_PROT_READ, .npages = 1, .source = OS_VCPU_VA},
+    };
+    uint64_t va, nth = 1, before = frames();
+    bool again = true;
+
+    for (; again; nth++) {
+        int rc;
+
+        mock_fail_any(nth);
+        rc = os_map_region(&maps[_i], &va);
+        again = mock_failed();
+        ck_assert_int_eq(rc, again ? -ENOMEM : 0);
+        if (again)
+            ck_assert_uint_eq(frames(), before);
+        exo_check();
+    }
+    ck_assert_uint_gt(nth, 2);
+    ck_assert_int_eq(os_unmap(va, maps[_i].npages), 0);
+    ck_assert_uint_eq(frames(), before);
+}
+END_TEST
+
+START_TEST(memory_runs_out_at_every_frame)
+{
+    const struct os_map what = {.kind = OS_REGION_DMA, .prot = EXO_PROT_READ, .npages = 9};
+    uint64_t va, before = frames();
+    int rc = -ENOMEM;
+
+    for (uint64_t n = 0; rc; n++) {
+        mock_frames_left(n);
+        rc = os_map_region(&what, &va);
+        ck_assert(rc == 0 || rc == -ENOMEM);
+        if (rc)
+            ck_assert_uint_eq(frames(), before);
+        exo_check();
+        ck_assert_uint_lt(n, 30);
+    }
+    mock_frames_left(UINT64_MAX);
+    ck_assert_int_eq(os_unmap(va, 9), 0);
+    ck_assert_uint_eq(frames(), before);
+}
+END_TEST
+
+START_TEST(heap_grows_and_shrinks)
+{
+    uint64_t before = frames(), start = mem_heap_move(100000);
+
+    ck_assert_uint_eq(start, OS_HEAP_VA);
+    memset((void *)start, 0x11, 100000);
+    ck_assert_uint_eq(mem_heap_move(-50000), start + 100000);
+    ck_assert_uint_eq(((volatile uint8_t *)start)[49999], 0x11);
+    ck_assert_uint_eq(mem_heap_move(1 << 30), 0); /* more than the account has */
+    ck_assert_uint_eq(mem_heap_move(-50000), start + 50000);
+    ck_assert_uint_eq(frames(), before);
+}
+END_TEST
+
+/* A touch that no region allows is what it is on a machine. */
+START_TEST(stray_touch)
+{
+    close(2); /* what the sanitizer has to say about it */
+    *(volatile uint8_t *)(OS_REGIONS_VA + 0x100000) = 1;
+}
+END_TEST
+
+START_TEST(write_to_read_only)
+{
+    const struct os_map what = {.kind = OS_REGION_ANON, .prot = EXO_PROT_READ, .npages = 1};
+    uint64_t va;
+
+    if (os_map_region(&what, &va) || *(volatile uint8_t *)va)
+        return;
+    close(2);
+    *(volatile uint8_t *)va = 1;
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("libOS on the kernel");
+    TCase *tc = tcase_create("memory"), *stray = tcase_create("stray");
+
+    tcase_add_checked_fixture(tc, setup, exo_check);
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, calls_reach_the_kernel);
+    tcase_add_test(tc, memory_is_there_when_touched);
+    tcase_add_test(tc, shared_memory_is_one_memory);
+    tcase_add_loop_test(tc, every_call_fails_once, 0, 5);
+    tcase_add_test(tc, memory_runs_out_at_every_frame);
+    tcase_add_test(tc, heap_grows_and_shrinks);
+    suite_add_tcase(s, tc);
+    tcase_add_checked_fixture(stray, setup, NULL);
+    tcase_add_exit_test(stray, stray_touch, 1); /* the sanitizer's word for SIGSEGV */
+    tcase_add_exit_test(stray, write_to_read_only, 1);
+    suite_add_tcase(s, stray);
+    return s;
+}
+
+int main(void)
+{
+    return exo_suite_run(suite());
+}
