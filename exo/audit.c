@@ -112,19 +112,32 @@ static void check_block(pfn_t block, unsigned order)
            "free blocks %u and %u of order %u are not joined", block, buddy, order);
 }
 
+static bool in_zone(pfn_t pfn, unsigned zone)
+{
+    uint64_t end = 1ull << (FRAME_ZONE_SHIFT + zone);
+
+    return pfn < end && (zone == 0 || pfn >= end / 2);
+}
+
+static void check_free_list(unsigned zone, unsigned order)
+{
+    pfn_t prev = 0;
+
+    for (pfn_t at = frame_free_head(zone, order); at && ok(); at = frame_entry(at)->next) {
+        if (!expect(frame_is_ram(at), "the free list of order %u leads outside memory", order))
+            return;
+        expect(in_zone(at, zone), "free block %u is not in zone %u", at, zone);
+        expect(frame_entry(at)->prev == prev, "free block %u: links", at);
+        check_block(at, order);
+        prev = at;
+    }
+}
+
 static void check_free_lists(void)
 {
-    for (unsigned order = 0; order < FRAME_ORDERS; order++) {
-        pfn_t prev = 0;
-
-        for (pfn_t at = frame_free_head(order); at && ok(); at = frame_entry(at)->next) {
-            if (!expect(frame_is_ram(at), "the free list of order %u leads outside memory", order))
-                return;
-            expect(frame_entry(at)->prev == prev, "free block %u: links", at);
-            check_block(at, order);
-            prev = at;
-        }
-    }
+    for (unsigned zone = 0; zone < FRAME_ZONES; zone++)
+        for (unsigned order = 0; order < FRAME_ORDERS; order++)
+            check_free_list(zone, order);
 }
 
 static void check_frame(pfn_t pfn, uint64_t counts[EXO_NFRAME_KINDS])

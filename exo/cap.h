@@ -14,7 +14,7 @@
 #include "frame.h"
 
 #define CAPS_PER_FRAME 64u
-#define CAPS_FRAMES    256u
+#define CAPS_FRAMES 256u
 
 struct cap {
     uint8_t type; /* enum exo_cap_type; EXO_CAP_NONE: the slot is free */

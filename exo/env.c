@@ -19,10 +19,8 @@ struct env *env_of(const struct cap *cap)
 static int insert_own(struct env *env, enum exo_cap_type type, const void *object, unsigned rights)
 {
     pfn_t pfn = paddr_to_pfn(virt_to_phys(object));
-    struct cap model = {.type = (uint8_t)type,
-                        .rights = (uint8_t)rights,
-                        .object = pfn,
-                        .serial = frame_entry(pfn)->serial};
+    struct cap model = {
+        .type = (uint8_t)type, .rights = (uint8_t)rights, .object = pfn, .serial = frame_entry(pfn)->serial};
     int64_t rc = cap_insert(&env->owner, &model, NULL);
 
     return rc < 0 ? (int)rc : 0;
@@ -102,8 +100,8 @@ void env_end(struct env *env, enum exo_end_reason reason, uint64_t code, uint64_
     env->address = address;
     env_vcpus_end(env);
     if (!env->parent)
-        boot_fail("the first program ended (reason %u, status %lu, pc 0x%lx, address 0x%lx)", reason, code, pc,
-                  address);
+        boot_fail("the first program ended (reason %u, status %lu, pc 0x%lx, address 0x%lx)", reason, code,
+                  pc, address);
     if (env->watcher.vcpu)
         env_tell(env->watcher.vcpu, env->watcher.serial, env->watcher.bits);
 }

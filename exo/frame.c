@@ -7,7 +7,9 @@ struct exo_system *system_info;
 static struct exo_frame *table;
 static pfn_t first_frame;
 static uint32_t nframes;
-static pfn_t free_lists[FRAME_ORDERS]; /* 0: empty (frame 0 is never handed out) */
+static pfn_t free_lists[FRAME_ZONES][FRAME_ORDERS]; /* 0: empty (frame 0 is never handed out) */
+static uint32_t free_orders[FRAME_ZONES];           /* bit k: the zone's list of order k is not empty */
+static unsigned top_zone;                           /* of the highest frame */
 
 static const struct frame_want want_any = {.pfn = EXO_WANT_ANY, .below = 0};
 
@@ -36,16 +38,26 @@ static void set_kind(struct exo_frame *f, enum exo_frame_kind kind)
 
 /* ---- blocks -------------------------------------------------------------------------------------------- */
 
+/* A block is never larger than the lowest zone, nor the distance between two zones' ends: it lies in one. */
+static unsigned zone_of(pfn_t pfn)
+{
+    pfn_t high = pfn >> FRAME_ZONE_SHIFT;
+
+    return high ? 32u - (unsigned)__builtin_clz(high) : 0;
+}
+
 static void block_link(pfn_t pfn, unsigned order)
 {
     struct exo_frame *f = frame_entry(pfn);
+    unsigned zone = zone_of(pfn);
 
     f->order1 = (uint8_t)(order + 1);
     f->prev = 0;
-    f->next = free_lists[order];
+    f->next = free_lists[zone][order];
     if (f->next)
         frame_entry(f->next)->prev = pfn;
-    free_lists[order] = pfn;
+    free_lists[zone][order] = pfn;
+    free_orders[zone] |= 1u << order;
 }
 
 static void block_unlink(pfn_t pfn)
@@ -53,10 +65,15 @@ static void block_unlink(pfn_t pfn)
     struct exo_frame *f = frame_entry(pfn);
     unsigned order = f->order1 - 1u;
 
-    if (f->prev)
+    if (f->prev) {
         frame_entry(f->prev)->next = f->next;
-    else
-        free_lists[order] = f->next;
+    } else {
+        unsigned zone = zone_of(pfn);
+
+        free_lists[zone][order] = f->next;
+        if (!f->next)
+            free_orders[zone] &= ~(1u << order);
+    }
     if (f->next)
         frame_entry(f->next)->prev = f->prev;
     f->order1 = 0;
@@ -123,20 +140,25 @@ static int block_take_at(pfn_t pfn, unsigned order)
     return 0;
 }
 
-/* Any block of this order that lies below the limit.  With a limit, only the head of each list is looked at: the
- * search stays bounded, and frames far up are handed out from the high end of memory first. */
+/* A block of this order below the limit, from the highest zone that has one, so that frames which only narrow devices
+ * reach are handed out last.  A limit at the end of a zone costs no search; one inside a zone is found only if the
+ * first block of some list there obeys it. */
 static int block_take(unsigned order, uint64_t below, pfn_t *out)
 {
-    for (unsigned k = order; k < FRAME_ORDERS; k++) {
-        pfn_t block = free_lists[k];
+    for (unsigned zone = below ? zone_of((pfn_t)(below - 1)) : top_zone;; zone--) {
+        for (uint32_t orders = free_orders[zone] >> order << order; orders; orders &= orders - 1) {
+            unsigned k = (unsigned)__builtin_ctz(orders);
+            pfn_t block = free_lists[zone][k];
 
-        if (!block || (below && block + (1ull << order) > below))
-            continue;
-        block_carve(block, k, block, order);
-        *out = block;
-        return 0;
+            if (below && block + (1ull << order) > below)
+                continue;
+            block_carve(block, k, block, order);
+            *out = block;
+            return 0;
+        }
+        if (zone == 0)
+            return -EXO_ENOMEM;
     }
-    return -EXO_ENOMEM;
 }
 
 /* ---- boot ---------------------------------------------------------------------------------------------- */
@@ -146,8 +168,12 @@ void frames_init(struct exo_frame *entries, pfn_t first, uint32_t n)
     table = entries;
     first_frame = first;
     nframes = n;
-    for (unsigned k = 0; k < FRAME_ORDERS; k++)
-        free_lists[k] = 0;
+    top_zone = zone_of(first + n - 1);
+    for (unsigned zone = 0; zone < FRAME_ZONES; zone++) {
+        free_orders[zone] = 0;
+        for (unsigned k = 0; k < FRAME_ORDERS; k++)
+            free_lists[zone][k] = 0;
+    }
     for (unsigned k = 0; k < EXO_NFRAME_KINDS; k++)
         system_info->frames[k] = 0;
     system_info->frames[EXO_FRAME_FREE] = n;
@@ -163,6 +189,11 @@ void frames_reserve(pfn_t first, uint64_t n, enum exo_frame_kind kind)
 
 void frames_add(pfn_t first, uint64_t n)
 {
+    if (first == 0 && n) { /* its number means "none" */
+        frames_reserve(0, 1, EXO_FRAME_RESERVED);
+        first++;
+        n--;
+    }
     while (n) {
         unsigned order = 0;
 
@@ -343,9 +374,9 @@ void frame_unref(pfn_t pfn)
         frame_free(pfn);
 }
 
-pfn_t frame_free_head(unsigned order)
+pfn_t frame_free_head(unsigned zone, unsigned order)
 {
-    return free_lists[order];
+    return free_lists[zone][order];
 }
 
 bool frame_is_object(pfn_t pfn, enum exo_frame_kind kind, uint32_t serial)

@@ -1,7 +1,8 @@
 /* Physical page frames and the accounts that pay for them.
  *
  * A buddy allocator over the frame table, which user mode may read: blocks of 2^order frames, one free list an
- * order, linked through the table itself.  Taking and putting back cost O(orders), whatever the machine's size.
+ * order and zone, linked through the table itself.  Zones end at powers of two, where devices' reach does, so that
+ * low frames are found without a search, and spent last.  Taking and putting back cost O(orders), whatever the machine's size.
  * A table entry of all zeros is "free, inside a block", so that a fresh table needs no writes per frame.
  *
  * Every frame that is not FREE, RESERVED, KERNEL or INFO is charged to the account that `account` names: the
@@ -17,7 +18,9 @@
 #include "arch/arch.h"
 #include "exo/abi.h"
 
-#define FRAME_ORDERS 19u /* blocks of up to 2^18 frames */
+#define FRAME_ORDERS 19u     /* blocks of up to 2^18 frames, 1 GiB */
+#define FRAME_ZONE_SHIFT 18u /* zone 0: the frames below 1 GiB; zone z: those from there on below 2^z GiB */
+#define FRAME_ZONES 15u
 
 struct account {
     uint64_t limit;         /* frames */
@@ -65,8 +68,8 @@ void frame_ref(pfn_t pfn);
 bool frame_ref_possible(pfn_t pfn);
 void frame_unref(pfn_t pfn);
 
-/* The first block on the free list of an order, 0: none; for the audit. */
-pfn_t frame_free_head(unsigned order);
+/* The first block on a free list, 0: none; for the audit. */
+pfn_t frame_free_head(unsigned zone, unsigned order);
 
 /* Is the object at pfn still the one of this kind and serial? */
 bool frame_is_object(pfn_t pfn, enum exo_frame_kind kind, uint32_t serial);

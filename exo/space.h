@@ -32,7 +32,8 @@ bool space_range_ok(uint64_t va, uint64_t n);
 /* A combination of enum exo_prot that a page may have: never both writable and executable. */
 static inline bool space_prot_ok(uint64_t prot)
 {
-    return prot <= EXO_PROT_ALL && (prot & (EXO_PROT_WRITE | EXO_PROT_EXEC)) != (EXO_PROT_WRITE | EXO_PROT_EXEC);
+    return prot <= EXO_PROT_ALL &&
+           (prot & (EXO_PROT_WRITE | EXO_PROT_EXEC)) != (EXO_PROT_WRITE | EXO_PROT_EXEC);
 }
 
 /* A space in a SPACE frame: 0, -EXO_EQUOTA, -EXO_ENOMEM. */
@@ -51,9 +52,11 @@ bool space_lookup(struct space *space, uint64_t va, struct binding *out);
 /* The calls below do all or nothing, for at most EXO_RANGE_MAX pages, and return 0 or an error. */
 
 /* Binds newly allocated frames: -EXO_EBOUND, -EXO_EQUOTA, -EXO_ENOMEM, -EXO_EINVAL, -EXO_EBUSY. */
-int space_bind_new(struct space *space, uint64_t va, uint64_t n, unsigned prot, const struct frame_want *want);
+int space_bind_new(struct space *space, uint64_t va, uint64_t n, unsigned prot,
+                   const struct frame_want *want);
 /* Binds a contiguous run of n (up to EXO_CONTIG_MAX) newly allocated frames. */
-int space_bind_run(struct space *space, uint64_t va, uint64_t n, unsigned prot, const struct frame_want *want);
+int space_bind_run(struct space *space, uint64_t va, uint64_t n, unsigned prot,
+                   const struct frame_want *want);
 /* Copies bindings: -EXO_EUNBOUND, -EXO_EBOUND, -EXO_ERIGHTS, -EXO_EQUOTA, -EXO_ENOMEM, -EXO_EFULL. */
 int space_copy(struct space *dst, uint64_t va, struct space *src, uint64_t sva, uint64_t n, unsigned prot,
                unsigned max);

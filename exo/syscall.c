@@ -8,6 +8,8 @@
 #include "log.h"
 #include "slice.h"
 
+#define RANGE_HURRIED 8u /* pages that a range call does when an interrupt waits already */
+
 static struct env *self(void)
 {
     return cpu_this()->current->env;
@@ -28,29 +30,29 @@ static int find_range(uint64_t handle, unsigned rights, uint64_t va, uint64_t *n
         return rc;
     if (!space_range_ok(va, *n))
         return -EXO_ERANGE;
-    *n = min_u64(*n, EXO_RANGE_MAX);
+    *n = min_u64(*n, arch_irq_pending() ? RANGE_HURRIED : EXO_RANGE_MAX);
     *out = frame_address(cap->object);
     return 0;
 }
 
 /* A plain call with its arguments; the other argument registers hold nothing of interest. */
-#define REST6              uint64_t r6 __attribute__((unused))
-#define REST5              uint64_t r5 __attribute__((unused)), REST6
-#define REST4              uint64_t r4 __attribute__((unused)), REST5
-#define REST3              uint64_t r3 __attribute__((unused)), REST4
-#define REST2              uint64_t r2 __attribute__((unused)), REST3
-#define REST1              uint64_t r1 __attribute__((unused)), REST2
-#define REST0              uint64_t r0 __attribute__((unused)), REST1
-#define CALL(name, ...)    static int64_t call_##name(__VA_ARGS__)
-#define ARG(a)             uint64_t a
-#define CALL0(name)                        CALL(name, REST0)
-#define CALL1(name, a)                     CALL(name, ARG(a), REST1)
-#define CALL2(name, a, b)                  CALL(name, ARG(a), ARG(b), REST2)
-#define CALL3(name, a, b, c)               CALL(name, ARG(a), ARG(b), ARG(c), REST3)
-#define CALL4(name, a, b, c, d)            CALL(name, ARG(a), ARG(b), ARG(c), ARG(d), REST4)
-#define CALL5(name, a, b, c, d, e)         CALL(name, ARG(a), ARG(b), ARG(c), ARG(d), ARG(e), REST5)
-#define CALL6(name, a, b, c, d, e, f)      CALL(name, ARG(a), ARG(b), ARG(c), ARG(d), ARG(e), ARG(f), REST6)
-#define CALL7(name, a, b, c, d, e, f, g)   CALL(name, ARG(a), ARG(b), ARG(c), ARG(d), ARG(e), ARG(f), ARG(g))
+#define REST6 uint64_t r6 __attribute__((unused))
+#define REST5 uint64_t r5 __attribute__((unused)), REST6
+#define REST4 uint64_t r4 __attribute__((unused)), REST5
+#define REST3 uint64_t r3 __attribute__((unused)), REST4
+#define REST2 uint64_t r2 __attribute__((unused)), REST3
+#define REST1 uint64_t r1 __attribute__((unused)), REST2
+#define REST0 uint64_t r0 __attribute__((unused)), REST1
+#define CALL(name, ...) static int64_t call_##name(__VA_ARGS__)
+#define ARG(a) uint64_t a
+#define CALL0(name) CALL(name, REST0)
+#define CALL1(name, a) CALL(name, ARG(a), REST1)
+#define CALL2(name, a, b) CALL(name, ARG(a), ARG(b), REST2)
+#define CALL3(name, a, b, c) CALL(name, ARG(a), ARG(b), ARG(c), REST3)
+#define CALL4(name, a, b, c, d) CALL(name, ARG(a), ARG(b), ARG(c), ARG(d), REST4)
+#define CALL5(name, a, b, c, d, e) CALL(name, ARG(a), ARG(b), ARG(c), ARG(d), ARG(e), REST5)
+#define CALL6(name, a, b, c, d, e, f) CALL(name, ARG(a), ARG(b), ARG(c), ARG(d), ARG(e), ARG(f), REST6)
+#define CALL7(name, a, b, c, d, e, f, g) CALL(name, ARG(a), ARG(b), ARG(c), ARG(d), ARG(e), ARG(f), ARG(g))
 
 /* ---- pages ---------------------------------------------------------------------------------------------- */
 
@@ -134,10 +136,8 @@ static struct cap object_cap(enum exo_cap_type type, const void *object)
 {
     pfn_t pfn = paddr_to_pfn(virt_to_phys(object));
 
-    return (struct cap){.type = (uint8_t)type,
-                        .rights = EXO_RIGHTS_ALL,
-                        .object = pfn,
-                        .serial = frame_entry(pfn)->serial};
+    return (struct cap){
+        .type = (uint8_t)type, .rights = EXO_RIGHTS_ALL, .object = pfn, .serial = frame_entry(pfn)->serial};
 }
 
 CALL0(space_create)
@@ -578,7 +578,8 @@ CALL6(mmio_map, handle, space_handle, va, pa, n, prot)
         return rc;
     if (prot & ~(uint64_t)(EXO_PROT_READ | EXO_PROT_WRITE))
         return -EXO_EINVAL;
-    if (pa & PAGE_MASK || !range_inside(pa, n * PAGE_SIZE, cap->a, cap->b) || !device_range_ok(pa, n * PAGE_SIZE))
+    if (pa & PAGE_MASK || !range_inside(pa, n * PAGE_SIZE, cap->a, cap->b) ||
+        !device_range_ok(pa, n * PAGE_SIZE))
         return -EXO_ERANGE;
     rc = space_bind_fixed(space, va, (paddr_t){pa}, n, (unsigned)prot, MEMORY_DEVICE);
     return rc ? rc : (int64_t)n;
@@ -638,7 +639,8 @@ static void vcpus_end(struct env *env)
 {
     struct list *at, *next;
 
-    list_for_each_safe(at, next, &env->vcpus) vcpu_end(list_entry(at, struct vcpu, in_env));
+    list_for_each_safe (at, next, &env->vcpus)
+        vcpu_end(list_entry(at, struct vcpu, in_env));
 }
 
 static void vcpu_free_first(struct env *env)

@@ -57,7 +57,7 @@ struct vcpu {
     struct arch_fp fp;
 };
 _Static_assert(sizeof(struct vcpu) <= PAGE_SIZE, "a vcpu is one frame");
-_Static_assert(offsetof(struct vcpu, page_va) == sizeof(struct exo_regs), "assembly knows the offset");
+_Static_assert(offsetof(struct vcpu, regs) == 0, "entry code saves registers at the start");
 
 /* Word by word: a struct assignment of this size becomes a call of memcpy. */
 static inline void regs_copy(struct exo_regs *to, const struct exo_regs *from)

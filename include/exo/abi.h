@@ -1,5 +1,5 @@
 /* The kernel's interface: constants and the layouts of pages shared between kernel and user.
- * Versioned: a program says in its ELF note which version it was built for (os/note.h).
+ * Versioned: a program says in its ELF note which version it was built for (owner "Corbel", type 1).
  *
  * Units: addresses in bytes, ranges in pages, time in ticks of the architectural counter
  * (exo_system.counter_hz a second), deadlines absolute. */
@@ -17,18 +17,18 @@
 /* A handle: slot index in the low bits, the slot's generation above, bit 31 clear.  0 names nothing. */
 typedef uint32_t exo_handle_t;
 #define EXO_HANDLE_INDEX_BITS 14u
-#define EXO_HANDLE_MAX        0x7fffffffu
+#define EXO_HANDLE_MAX 0x7fffffffu
 
 enum exo_cap_type {
     EXO_CAP_NONE,
     EXO_CAP_ENV,
     EXO_CAP_SPACE,
     EXO_CAP_VCPU,
-    EXO_CAP_GATE,    /* a: badge */
-    EXO_CAP_EVENT,   /* a: mask of the bits that it may set */
-    EXO_CAP_SLICE,   /* a: first slot, b: number of slots; the CPU is the object */
-    EXO_CAP_IRQ,     /* a: first line, b: number of lines */
-    EXO_CAP_MMIO,    /* a: first physical byte, b: bytes; both page aligned */
+    EXO_CAP_GATE,  /* a: badge */
+    EXO_CAP_EVENT, /* a: mask of the bits that it may set */
+    EXO_CAP_SLICE, /* a: first slot, b: number of slots; the CPU is the object */
+    EXO_CAP_IRQ,   /* a: first line, b: number of lines */
+    EXO_CAP_MMIO,  /* a: first physical byte, b: bytes; both page aligned */
     EXO_CAP_INFO,
     EXO_CAP_MACHINE, /* power off and reset */
     EXO_NCAP_TYPES
@@ -36,16 +36,17 @@ enum exo_cap_type {
 
 /* Rights.  cap_grant may only drop them. */
 enum exo_right {
-    EXO_RIGHT_USE = 1 << 0,    /* GATE: call.  EVENT: signal.  SPACE: map into.  IRQ, MMIO, SLICE: bind. */
-    EXO_RIGHT_READ = 1 << 1,   /* SPACE: map out of.  ENV: status.  INFO: map. */
-    EXO_RIGHT_MANAGE = 1 << 2, /* ENV: stop, destroy, make vcpus.  SPACE: destroy.  VCPU: start, gates, events. */
-    EXO_RIGHT_GIVE = 1 << 3,   /* ENV: grant into its table. */
-    EXO_RIGHT_COPY = 1 << 4,   /* any: may be granted on. */
+    EXO_RIGHT_USE = 1 << 0,  /* GATE: call.  EVENT: signal.  SPACE: map into.  IRQ, MMIO, SLICE: bind. */
+    EXO_RIGHT_READ = 1 << 1, /* SPACE: map out of.  ENV: status.  INFO: map. */
+    EXO_RIGHT_MANAGE =
+        1 << 2, /* ENV: stop, destroy, make vcpus.  SPACE: destroy.  VCPU: start, gates, events. */
+    EXO_RIGHT_GIVE = 1 << 3, /* ENV: grant into its table. */
+    EXO_RIGHT_COPY = 1 << 4, /* any: may be granted on. */
     EXO_RIGHTS_ALL = 31,
 };
 
 /* Every environment's own capabilities. */
-#define EXO_SELF_ENV   1u
+#define EXO_SELF_ENV 1u
 #define EXO_SELF_SPACE 2u
 
 /* What the first environment finds besides. */
@@ -60,14 +61,14 @@ enum exo_first_handles {
 
 /* What the kernel binds in the first environment before it starts (reason START, info = EXO_FIRST_SYSTEM_VA). */
 #define EXO_FIRST_SYSTEM_VA 0x7e00000000ull /* struct exo_system */
-#define EXO_FIRST_VCPU_VA   0x7e00400000ull /* its vcpu page */
+#define EXO_FIRST_VCPU_VA 0x7e00400000ull   /* its vcpu page */
 #define EXO_FIRST_STACK_TOP 0x7e00500000ull /* upcall_sp; EXO_FIRST_STACK_PAGES below are bound */
 #define EXO_FIRST_STACK_PAGES 8u
-#define EXO_FIRST_TREE_VA   0x7e10000000ull /* the device tree, read-only */
+#define EXO_FIRST_TREE_VA 0x7e10000000ull   /* the device tree, read-only */
 #define EXO_FIRST_BUNDLE_VA 0x7c00000000ull /* the bundle, read-only */
-#define EXO_FIRST_PROGRAM   "bin/init"      /* its file in the bundle */
-#define EXO_PROGRAM_MIN     0x10000ull      /* where its segments may lie */
-#define EXO_PROGRAM_MAX     0x1000000000ull
+#define EXO_FIRST_PROGRAM "bin/init"        /* its file in the bundle */
+#define EXO_PROGRAM_MIN 0x10000ull          /* where its segments may lie */
+#define EXO_PROGRAM_MAX 0x1000000000ull
 
 /* ---- pages --------------------------------------------------------------------------------------------- */
 
@@ -86,28 +87,28 @@ enum exo_prot {
 
 /* page_alloc: flags are the protection, and: */
 enum exo_alloc {
-    EXO_ALLOC_CONTIG = 1 << 3,     /* physically contiguous, naturally aligned to the next power of two */
-    EXO_ALLOC_LIMIT_SHIFT = 8,     /* bits 8 to 15: every frame lies below 2^limit bytes (0: anywhere) */
+    EXO_ALLOC_CONTIG = 1 << 3, /* physically contiguous, naturally aligned to the next power of two */
+    EXO_ALLOC_LIMIT_SHIFT = 8, /* bits 8 to 15: every frame lies below 2^limit bytes (0: anywhere) */
     EXO_ALLOC_LIMIT_MASK = 0xff00,
 };
 #define EXO_WANT_ANY UINT64_MAX /* page_alloc: want; otherwise the number of the first frame */
 
 #define EXO_CONTIG_MAX 1024u /* frames in one contiguous allocation */
-#define EXO_RANGE_MAX  64u   /* pages that one call handles at most before it returns how far it came */
+#define EXO_RANGE_MAX 64u    /* pages that one call handles at most before it returns how far it came */
 
 /* ---- calls and messages --------------------------------------------------------------------------------- */
 
 #define EXO_MSG_WORDS 6u
-#define EXO_FOREVER   UINT64_MAX
+#define EXO_FOREVER UINT64_MAX
 
 /* Bits above the handle (call: gate) or in the top of the token (reply_wait) that say what goes along. */
 #define EXO_MSG_PAGES (1ull << 32) /* the pages that vcpu page .send names */
-#define EXO_MSG_CAP   (1ull << 33) /* the capability that vcpu page .send names */
-#define EXO_MSG_INTR  (1ull << 34) /* call: end with EXO_EINTR when an event of .upcall_events is pending */
+#define EXO_MSG_CAP (1ull << 33)   /* the capability that vcpu page .send names */
+#define EXO_MSG_INTR (1ull << 34)  /* call: end with EXO_EINTR when an event of .upcall_events is pending */
 
 /* reply_wait's token argument: bits 0 to 63 as it was received in x0, flags go in bits 60 (pages) and 61 (cap). */
 #define EXO_REPLY_PAGES (1ull << 60)
-#define EXO_REPLY_CAP   (1ull << 61)
+#define EXO_REPLY_CAP (1ull << 61)
 #define EXO_REPLY_FLAGS (EXO_REPLY_PAGES | EXO_REPLY_CAP)
 
 /* Event bits that the kernel itself sets; all others are the environment's to use. */
@@ -122,8 +123,8 @@ enum exo_reason {
     EXO_UPCALL_EXCEPTION, /* info: enum exo_exception; detail: the architecture's syndrome */
 };
 
-enum exo_access { /* what a faulting access wanted, as bits of enum exo_prot, and: */
-    EXO_ACCESS_BOUND = 8, /* a page is bound there, but does not allow it */
+enum exo_access {                       /* what a faulting access wanted, as bits of enum exo_prot, and: */
+                  EXO_ACCESS_BOUND = 8, /* a page is bound there, but does not allow it */
 };
 
 enum exo_exception {
@@ -152,8 +153,8 @@ struct exo_send { /* what a call or reply takes along */
     uint32_t rights;
 };
 
-struct exo_recv {     /* where a call or reply may put what comes along */
-    uint64_t va;      /* first page of an unbound window in this environment's home space */
+struct exo_recv { /* where a call or reply may put what comes along */
+    uint64_t va;  /* first page of an unbound window in this environment's home space */
     uint32_t max_pages;
     uint32_t take_cap; /* not 0: a capability is welcome */
     /* set by the kernel with every message: */
@@ -167,8 +168,8 @@ struct exo_recv {     /* where a call or reply may put what comes along */
  * believes nothing here, copies before it looks, and a wrong value hurts its owner alone.  The register
  * TPIDRRO_EL0 holds its address, as mapped where vcpu_create found it. */
 struct exo_vcpu_page {
-    uint64_t self;          /* this page's address; set by the kernel */
-    uint64_t upcall_entry;  /* where upcalls enter: x0 reason, x1 info, x2 detail, sp = upcall_sp */
+    uint64_t self;         /* this page's address; set by the kernel */
+    uint64_t upcall_entry; /* where upcalls enter: x0 reason, x1 info, x2 detail, sp = upcall_sp */
     uint64_t upcall_sp;
     uint32_t upcall_masked; /* not 0: deliver nothing; a fault now ends the environment */
     uint32_t cpu;           /* the CPU that this vcpu is pinned to; set by the kernel */
@@ -184,16 +185,16 @@ struct exo_vcpu_page {
 
 /* ---- environments ---------------------------------------------------------------------------------------- */
 
-enum exo_env_field { /* env_status: field */
-    EXO_ENV_STATE,   /* enum exo_env_state */
-    EXO_ENV_REASON,  /* enum exo_end_reason */
-    EXO_ENV_CODE,    /* EXIT: the status; FAULT: enum exo_access; EXCEPTION: enum exo_exception */
-    EXO_ENV_PC,      /* where it faulted */
-    EXO_ENV_ADDRESS, /* what address it could not reach */
-    EXO_ENV_LIMIT,   /* frames */
-    EXO_ENV_USED,    /* frames, those reserved by its children included */
-    EXO_ENV_ID,      /* the number under which frames name it in the frame table */
-    EXO_NENV_FIELDS
+enum exo_env_field {                 /* env_status: field */
+                     EXO_ENV_STATE,  /* enum exo_env_state */
+                     EXO_ENV_REASON, /* enum exo_end_reason */
+                     EXO_ENV_CODE, /* EXIT: the status; FAULT: enum exo_access; EXCEPTION: enum exo_exception */
+                     EXO_ENV_PC,   /* where it faulted */
+                     EXO_ENV_ADDRESS, /* FAULT: what address it could not reach; EXCEPTION: the architecture's syndrome */
+                     EXO_ENV_LIMIT, /* frames */
+                     EXO_ENV_USED,  /* frames, those reserved by its children included */
+                     EXO_ENV_ID,    /* the number under which frames name it in the frame table */
+                     EXO_NENV_FIELDS
 };
 
 enum exo_env_state { EXO_ENV_ALIVE, EXO_ENV_ENDED };
@@ -250,26 +251,25 @@ struct exo_frame {
     uint32_t serial;  /* counts the kernel objects made here, so that a stale name is told from a live one */
     uint32_t next;    /* FREE: links of the free list, frame numbers */
     uint32_t prev;
-    uint32_t epoch;   /* TLB epoch of the last unmapping */
-    uint32_t spare;
+    uint32_t spare[2];
 };
 
 struct exo_system {
     uint32_t abi_version;
     uint32_t ncpus;
     uint64_t counter_hz;
-    uint32_t first_frame;  /* number of the frame that entry 0 of the frame table describes */
+    uint32_t first_frame; /* number of the frame that entry 0 of the frame table describes */
     uint32_t nframes;
     uint32_t tree_bytes;
-    uint32_t log_bytes;    /* size of one CPU's struct exo_log with its text, in bytes */
-    uint64_t bundle_va;    /* the boot bundle, mapped read-only in the first environment */
+    uint32_t log_bytes; /* size of one CPU's struct exo_log with its text, in bytes */
+    uint64_t bundle_va; /* the boot bundle, mapped read-only in the first environment */
     uint64_t bundle_bytes;
-    uint64_t tree_va;      /* the device tree, likewise */
-    uint32_t slots;        /* in each CPU's slice vector */
-    uint32_t slot_us;      /* length of one slot */
-    uint64_t boot_ticks;   /* the counter when the kernel was entered */
-    uint64_t user_top;     /* first address above user space */
-    uint64_t table_va;     /* where every space sees its own page tables, read-only (docs/kernel.md) */
+    uint64_t tree_va;    /* the device tree, likewise */
+    uint32_t slots;      /* in each CPU's slice vector */
+    uint32_t slot_us;    /* length of one slot */
+    uint64_t boot_ticks; /* the counter when the kernel was entered */
+    uint64_t user_top;   /* first address above user space */
+    uint64_t table_va;   /* where every space sees its own page tables, read-only (docs/kernel.md) */
     /* counts that the kernel keeps exact: */
     uint64_t frames[EXO_NFRAME_KINDS];
 };
@@ -288,7 +288,7 @@ struct exo_cpu_info {
 /* A ring of bytes: `written` counts all bytes ever written; the last log_bytes - 16 of them are there. */
 struct exo_log {
     uint64_t written;
-    uint64_t dropped;
+    uint64_t spare;
     char text[];
 };
 

@@ -17,12 +17,13 @@
       "send six words through a gate, lend the slice, and wait for the reply")                               \
     X(reply_wait, 8, "token, m0, m1, m2, m3, m4, m5, deadline",                                              \
       "answer the caller that the token names (0: nobody) and wait for the next call or event")              \
-    X(wait, 2, "mask, deadline", "sleep until an event bit of the mask is set or the counter reaches the deadline") \
+    X(wait, 2, "mask, deadline",                                                                             \
+      "sleep until an event bit of the mask is set or the counter reaches the deadline")                     \
     X(yield, 1, "vcpu", "give the rest of the slice to a virtual processor (0: to whoever is next)")         \
     X(resume, 0, "", "load the context in the vcpu page and unmask upcalls")                                 \
     X(env_exit, 1, "status", "end this environment; never returns")                                          \
     X(env_stop, 1, "env", "stop all virtual processors of an environment")                                   \
-    X(env_destroy, 1, "env", "take an environment down; returns how much is left, 0 when done")              \
+    X(env_destroy, 1, "env", "take an environment down; returns 1 while something is left, 0 when done")     \
     X(machine_stop, 2, "machine, how", "power the machine off or reset it; never returns on success")
 
 #define EXO_PLAIN_CALLS(X)                                                                                   \
@@ -32,20 +33,24 @@
     X(page_protect, 4, "space, va, n, prot", "change what the n bindings at va allow")                       \
     X(page_unmap, 3, "space, va, n", "end the n bindings at va; the last binding of a frame frees it")       \
     X(space_create, 0, "", "make an address space in this environment")                                      \
-    X(space_destroy, 1, "space", "take an address space down; returns how much is left, 0 when done")        \
+    X(space_destroy, 1, "space",                                                                             \
+      "take an address space down; returns 1 while something is left, 0 when done")                          \
     X(env_create, 3, "limit, event, bits",                                                                   \
       "make an environment with an account of limit frames; event's bits are set when it ends")              \
     X(env_status, 2, "env, field", "tell an environment's state, or what ended it")                          \
-    X(vcpu_create, 4, "env, cpu, space, va", "make a virtual processor whose shared page is the one bound at va") \
+    X(vcpu_create, 4, "env, cpu, space, va",                                                                 \
+      "make a virtual processor whose shared page is the one bound at va")                                   \
     X(vcpu_start, 2, "vcpu, arg", "enter a new virtual processor at its upcall entry with reason START")     \
     X(slice_bind, 3, "slice, slot, vcpu", "give a slot of a CPU's vector to a virtual processor")            \
     X(slice_release, 2, "slice, slot", "give a slot of a CPU's vector back to whoever is ready")             \
     X(gate_create, 2, "vcpu, badge", "make a gate into a virtual processor")                                 \
     X(event_create, 2, "vcpu, mask", "make a capability to set the event bits of the mask")                  \
     X(signal, 2, "event, bits", "set event bits")                                                            \
-    X(cap_grant, 5, "env, cap, rights, a, b", "derive a capability with fewer rights into an environment's table") \
-    X(cap_drop, 1, "cap", "give up one capability")                                                          \
-    X(cap_revoke, 1, "cap", "take away all that was derived from a capability; returns how much is left")    \
+    X(cap_grant, 5, "env, cap, rights, a, b",                                                                \
+      "derive a capability with fewer rights into an environment's table")                                   \
+    X(cap_drop, 1, "cap", "give up one capability; returns 1 while something is left to do, 0 when done")    \
+    X(cap_revoke, 1, "cap",                                                                                  \
+      "take away all that was derived from a capability; returns 1 while something is left, 0 when done")    \
     X(irq_bind, 4, "irq, line, vcpu, bit", "deliver an interrupt line as an event bit (vcpu 0: unbind)")     \
     X(irq_ack, 2, "irq, line", "unmask a line after its interrupt was handled")                              \
     X(mmio_map, 6, "mmio, space, va, pa, n, prot", "bind n pages of device registers at va")                 \

@@ -51,7 +51,7 @@ struct os_proc_entry {
     uint32_t pgid;
     uint32_t state;
     uint32_t status; /* ZOMBIE: as waitpid gives it */
-    uint32_t env_id; /* how frames name it in the frame table (os_frame.account) */
+    uint32_t env_id; /* how frames name it in the frame table (exo_frame.account) */
     uint32_t limit_pages;
     uint32_t job; /* pid of the application that init started and that this one descends from */
     uint64_t start_ticks;

@@ -194,6 +194,6 @@ def silent_or(report, what, said, blob):
     """A tree that cannot be read names no console and no way to power off: then the sentence may be missing and the
     processor stands still. What it may not do is go wild: no exception storm, no panic of the kernel's own."""
     with report.machine(**bundle.by_hand(blob, TINY)) as m:
-        text = m.quiet(1.0)
+        text = m.quiet(0.7)
         ended = m.process.poll() is not None
     report.check(what, "panic" not in text and (re.search("corbel: .*(" + said + ")", text) or not ended or not text))

@@ -15,12 +15,12 @@
 
 #define LINEAR_BASE 0xffffff8000000000ull
 #define DEVICE_BASE 0xffffffff80000000ull
-#define IMAGE_BASE  0xffffffffc0000000ull
+#define IMAGE_BASE 0xffffffffc0000000ull
 
-#define ARCH_PT_LEVELS  3u
-#define ARCH_USER_BITS  39u
+#define ARCH_PT_LEVELS 3u
+#define ARCH_USER_BITS 39u
 #define ARCH_TABLE_SLOT 511u
-#define ARCH_RAM_MAX    (510ull << 30)
+#define ARCH_RAM_MAX (510ull << 30)
 
 typedef uint64_t pte_t;
 
@@ -35,12 +35,12 @@ enum pte_bits {
     PTE_NOT_GLOBAL = 1 << 11,
 };
 #define PTE_KERNEL_NO_EXEC (1ull << 53)
-#define PTE_USER_NO_EXEC   (1ull << 54)
+#define PTE_USER_NO_EXEC (1ull << 54)
 /* Bits 55 to 58 are left to software. */
 #define PTE_MAX_WRITE (1ull << 55)
-#define PTE_MAX_EXEC  (1ull << 56)
-#define PTE_MAX_READ  (1ull << 57) /* always set in a binding, so that none is all zeros */
-#define PTE_ADDRESS   0x0000fffffffff000ull
+#define PTE_MAX_EXEC (1ull << 56)
+#define PTE_MAX_READ (1ull << 57) /* always set in a binding, so that none is all zeros */
+#define PTE_ADDRESS 0x0000fffffffff000ull
 
 enum mair_index { MAIR_DEVICE, MAIR_NORMAL };
 #define MAIR_VALUE (0x00ull << (8 * MAIR_DEVICE) | 0xffull << (8 * MAIR_NORMAL)) /* nGnRnE; write-back */
@@ -94,13 +94,14 @@ static inline pte_t pte_table(paddr_t pa)
 {
     /* The bits that a leaf would need are ignored in a table descriptor, but count where the root's own slot
      * makes a table stand as a page: read-only for the user. */
-    return pa.v | PTE_TABLE | PTE_VALID | PTE_ACCESSED | PTE_SHARED | PTE_USER | PTE_READ_ONLY | PTE_NOT_GLOBAL |
-           MAIR_NORMAL << PTE_ATTR_SHIFT | PTE_KERNEL_NO_EXEC | PTE_USER_NO_EXEC;
+    return pa.v | PTE_TABLE | PTE_VALID | PTE_ACCESSED | PTE_SHARED | PTE_USER | PTE_READ_ONLY |
+           PTE_NOT_GLOBAL | MAIR_NORMAL << PTE_ATTR_SHIFT | PTE_KERNEL_NO_EXEC | PTE_USER_NO_EXEC;
 }
 
 static inline pte_t pte_leaf(paddr_t pa, unsigned prot, unsigned max, enum memory_type memory)
 {
-    pte_t pte = pa.v | PTE_TABLE | PTE_ACCESSED | PTE_SHARED | PTE_NOT_GLOBAL | PTE_KERNEL_NO_EXEC | PTE_MAX_READ;
+    pte_t pte =
+        pa.v | PTE_TABLE | PTE_ACCESSED | PTE_SHARED | PTE_NOT_GLOBAL | PTE_KERNEL_NO_EXEC | PTE_MAX_READ;
 
     pte |= (memory == MEMORY_DEVICE ? MAIR_DEVICE : MAIR_NORMAL) << PTE_ATTR_SHIFT;
     if (prot != EXO_PROT_NONE)
@@ -136,7 +137,8 @@ static inline unsigned pte_prot(pte_t pte)
 
 static inline unsigned pte_max(pte_t pte)
 {
-    return EXO_PROT_READ | (pte & PTE_MAX_WRITE ? EXO_PROT_WRITE : 0u) | (pte & PTE_MAX_EXEC ? EXO_PROT_EXEC : 0u);
+    return EXO_PROT_READ | (pte & PTE_MAX_WRITE ? EXO_PROT_WRITE : 0u) |
+           (pte & PTE_MAX_EXEC ? EXO_PROT_EXEC : 0u);
 }
 
 static inline enum memory_type pte_memory(pte_t pte)

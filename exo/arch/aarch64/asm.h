@@ -1,21 +1,19 @@
-/* What assembly and C must agree on; offsets are checked in boot.c. */
+/* What assembly and C must agree on; offsets are checked in cpu.c. */
 #ifndef EXO_ARCH_ASM_H
 #define EXO_ARCH_ASM_H
 
 #include "exo/calls.h"
 
 #define COUNT_CALL(name, nargs, args, what) +1
-#define NSWITCH                             (0 EXO_SWITCH_CALLS(COUNT_CALL))
-#define NCALLS                              (0 EXO_CALLS(COUNT_CALL))
+#define NSWITCH (0 EXO_SWITCH_CALLS(COUNT_CALL))
+#define NCALLS (0 EXO_CALLS(COUNT_CALL))
 
 #define CPU_CURRENT 0
 #define CPU_RESCHED 8
-#define CPU_CALLS   16
+#define CPU_CALLS 16
 
-#define REGS_X(n)  ((n) * 8)
-#define REGS_SP    248 /* and pc */
+#define REGS_X(n) ((n)*8)
+#define REGS_SP 248    /* and pc */
 #define REGS_STATE 264 /* and tls */
-
-#define STACK_BYTES 16384
 
 #endif

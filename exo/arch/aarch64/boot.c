@@ -89,10 +89,12 @@ static void timer_init(void)
 
     if (node < 0)
         boot_fail("device tree: no arm,armv8-timer node, so there is no clock to run by");
-    if (!tree_cell(node, "interrupts", 6, &type) || !tree_cell(node, "interrupts", 7, &line) || type != 1 || line > 15)
+    if (!tree_cell(node, "interrupts", 6, &type) || !tree_cell(node, "interrupts", 7, &line) || type != 1 ||
+        line > 15)
         boot_fail("device tree: the timer's interrupts do not name a private line for the virtual timer");
     if (arch_time_hz() < 1000000)
-        boot_fail("timer: its frequency register says %lu Hz, which is too slow", (unsigned long)arch_time_hz());
+        boot_fail("timer: its frequency register says %lu Hz, which is too slow",
+                  (unsigned long)arch_time_hz());
     gic_timer_line(16 + line);
 }
 

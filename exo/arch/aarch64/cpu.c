@@ -6,7 +6,7 @@
 #include "panic.h"
 
 #define CPACR_FP_KERNEL (1ull << 20) /* the kernel may, the user traps */
-#define CPACR_FP_ALL    (3ull << 20)
+#define CPACR_FP_ALL (3ull << 20)
 
 _Static_assert(offsetof(struct cpu, current) == CPU_CURRENT, "entry.S knows this offset");
 _Static_assert(offsetof(struct cpu, resched) == CPU_RESCHED, "entry.S knows this offset");
@@ -14,7 +14,12 @@ _Static_assert(offsetof(struct cpu, calls) == CPU_CALLS, "entry.S knows this off
 _Static_assert(offsetof(struct exo_regs, sp) == REGS_SP, "entry.S knows this offset");
 _Static_assert(offsetof(struct exo_regs, pstate) == REGS_STATE, "entry.S knows this offset");
 
-#define READ(reg)         ({ uint64_t v_; __asm__ volatile("mrs %0, " #reg : "=r"(v_)); v_; })
+#define READ(reg)                                                                                            \
+    ({                                                                                                       \
+        uint64_t v_;                                                                                         \
+        __asm__ volatile("mrs %0, " #reg : "=r"(v_));                                                        \
+        v_;                                                                                                  \
+    })
 #define WRITE(reg, value) __asm__ volatile("msr " #reg ", %0" : : "r"((uint64_t)(value)) : "memory")
 
 void arch_cpu_init(struct cpu *cpu)

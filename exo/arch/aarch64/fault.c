@@ -20,8 +20,8 @@ enum exception_class {
     EC_BRK = 0x3c,
 };
 
-#define ESR_WRITE  (1u << 6)
-#define ESR_CACHE  (1u << 8) /* cache maintenance: counts as a read */
+#define ESR_WRITE (1u << 6)
+#define ESR_CACHE (1u << 8) /* cache maintenance: counts as a read */
 #define FAULT_TYPE 0x3cu
 
 static bool is_page_fault(uint64_t esr)

@@ -8,10 +8,10 @@
 #include "slice.h"
 #include "tree.h"
 
-#define LINES_MAX    1020u
-#define SPURIOUS     1020u /* and above: nothing pending */
+#define LINES_MAX 1020u
+#define SPURIOUS 1020u /* and above: nothing pending */
 #define FIRST_SHARED 32u
-#define PRIORITY     0xa0u
+#define PRIORITY 0xa0u
 
 /* Distributor, byte offsets. */
 enum gicd {
@@ -26,26 +26,26 @@ enum gicd {
 };
 #define GICD_CTLR_ENABLE_GROUP0 1u
 #define GICD_CTLR_ENABLE_GROUP1 2u
-#define GICD_CTLR_ARE           16u
-#define GICD_CTLR_RWP           (1u << 31)
+#define GICD_CTLR_ARE 16u
+#define GICD_CTLR_RWP (1u << 31)
 
 enum gicc { /* CPU interface, version 2 */
-    GICC_CTLR = 0x00,
-    GICC_PMR = 0x04,
-    GICC_IAR = 0x0c,
-    GICC_EOIR = 0x10,
+            GICC_CTLR = 0x00,
+            GICC_PMR = 0x04,
+            GICC_IAR = 0x0c,
+            GICC_EOIR = 0x10,
 };
 
 enum gicr { /* redistributor, version 3 */
-    GICR_CTLR = 0x0000,
-    GICR_TYPER = 0x0008,
-    GICR_WAKER = 0x0014,
-    GICR_SGI_FRAME = 0x10000,
-    GICR_STRIDE = 0x20000,
+            GICR_CTLR = 0x0000,
+            GICR_TYPER = 0x0008,
+            GICR_WAKER = 0x0014,
+            GICR_SGI_FRAME = 0x10000,
+            GICR_STRIDE = 0x20000,
 };
-#define GICR_TYPER_LAST       (1u << 4)
-#define GICR_WAKER_SLEEP      2u
-#define GICR_WAKER_ASLEEP     4u
+#define GICR_TYPER_LAST (1u << 4)
+#define GICR_WAKER_SLEEP 2u
+#define GICR_WAKER_ASLEEP 4u
 
 static volatile char *dist, *cpu_interface, *redist;
 static struct tree_range owned[3];
@@ -139,7 +139,10 @@ static void end_of_interrupt(uint32_t iar)
     if (version == 2)
         write32(cpu_interface, GICC_EOIR, iar);
     else
-        __asm__ volatile("msr s3_0_c12_c12_1, %0\n\tisb" : : "r"((uint64_t)iar) : "memory"); /* ICC_EOIR1_EL1 */
+        __asm__ volatile("msr s3_0_c12_c12_1, %0\n\tisb"
+                         :
+                         : "r"((uint64_t)iar)
+                         : "memory"); /* ICC_EOIR1_EL1 */
 }
 
 void arch_irq_dispatch(void)

@@ -4,16 +4,17 @@
 #include "main.h"
 #include "panic.h"
 
-#define ENTRIES      512u
-#define GIGABYTE     (1ull << 30)
-#define BLOCK_2M     (1ull << 21)
-#define RAM_TABLES   16u /* for gigabytes that are not all RAM */
+#define ENTRIES 512u
+#define GIGABYTE (1ull << 30)
+#define BLOCK_2M (1ull << 21)
+#define RAM_TABLES 16u /* for gigabytes that are not all RAM */
 #define PTE_BLOCK_OK (PTE_VALID | PTE_SHARED | PTE_ACCESSED | MAIR_NORMAL << PTE_ATTR_SHIFT)
 
 #define PAGE_ALIGNED __attribute__((aligned(PAGE_SIZE)))
 
 /* Filled by start.S before the MMU is on. */
-PAGE_ALIGNED pte_t kernel_root[ENTRIES], boot_image_table[ENTRIES], boot_image_pages[ENTRIES], boot_identity[ENTRIES];
+PAGE_ALIGNED pte_t kernel_root[ENTRIES], boot_image_table[ENTRIES], boot_image_pages[ENTRIES],
+    boot_identity[ENTRIES];
 
 static PAGE_ALIGNED pte_t ram_tables[RAM_TABLES][ENTRIES];
 static unsigned ram_tables_used;
@@ -87,8 +88,8 @@ volatile void *mmu_map_device(uint64_t pa, uint64_t len)
     kernel_root[510] = image_paddr(device_table).v | PTE_TABLE | PTE_VALID;
     device_table[0] = image_paddr(device_pages).v | PTE_TABLE | PTE_VALID;
     for (uint64_t i = 0; i < npages; i++)
-        device_pages[at + i] = (first + i * PAGE_SIZE) | PTE_VALID | PTE_TABLE | PTE_ACCESSED | PTE_KERNEL_NO_EXEC |
-                               PTE_USER_NO_EXEC | MAIR_DEVICE << PTE_ATTR_SHIFT;
+        device_pages[at + i] = (first + i * PAGE_SIZE) | PTE_VALID | PTE_TABLE | PTE_ACCESSED |
+                               PTE_KERNEL_NO_EXEC | PTE_USER_NO_EXEC | MAIR_DEVICE << PTE_ATTR_SHIFT;
     device_pages_used += (unsigned)npages;
     arch_table_sync();
     return (volatile char *)(DEVICE_BASE + (uint64_t)at * PAGE_SIZE + (pa - first));

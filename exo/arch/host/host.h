@@ -4,7 +4,6 @@
 
 #include <setjmp.h>
 
-#include "audit.h"
 #include "machine.h"
 
 /* In pstate: the registers are those of an upcall; `resume` takes it away. */
@@ -14,7 +13,5 @@
 _Noreturn void host_leave(enum machine_end end);
 /* The end of every kernel entry: chooses who runs. */
 void host_enter_user(void);
-/* The TLB model, for the audit. */
-void tlb_show(audit_see *see);
 
 #endif

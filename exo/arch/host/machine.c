@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "arch/arch.h"
+#include "audit.h"
 #include "cpu.h"
 #include "host.h"
 #include "irq.h"

@@ -93,6 +93,8 @@ bool machine_irq_due(void);
 /* Looks an address up, filling the TLB on a miss: the entry's descriptor, 0 where a table has none. */
 uint64_t tlb_lookup(uint64_t va);
 uint64_t tlb_flushes(void);
+/* Calls back for each entry; level 0 is a page, above it a table.  (audit.h) */
+void tlb_show(void (*see)(uint32_t asid, unsigned level, uint64_t va, uint64_t pte));
 
 /* ---- user memory at the host's own addresses (window.c) ------------------------------------------------------ */
 

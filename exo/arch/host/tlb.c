@@ -5,7 +5,6 @@
  * the addresses that were touched last are walked again, so that a table entry that is cleared only after the flush is
  * found in the TLB by the audit. */
 #include "arch/arch.h"
-#include "audit.h"
 #include "host.h"
 #include "panic.h"
 
@@ -89,7 +88,7 @@ uint64_t tlb_lookup(uint64_t va)
     return cached ? cached->pte : walk(va);
 }
 
-void tlb_show(audit_see *see)
+void tlb_show(void (*see)(uint32_t asid, unsigned level, uint64_t va, uint64_t pte))
 {
     for (unsigned i = 0; i < used; i++)
         if (entries[i].pte)

@@ -2,10 +2,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define EACH(X)                                                                                              \
-    X(hvc)                                                                                                   \
-    X(smc) X(brk) X(hlt) X(eret) X(daif) X(sctlr) X(ttbr) X(vbar) X(timer) X(icache) X(dcache) X(translate)  \
-        X(undefined)
+/* clang-format off */
+#define EACH(X) \
+    X(hvc) X(smc) X(brk) X(hlt) X(eret) X(daif) X(sctlr) X(ttbr) X(vbar) X(timer) X(icache) X(dcache) X(translate) \
+    X(undefined)
+/* clang-format on */
 
 #define DECLARE(name) void do_##name(unsigned long argument);
 EACH(DECLARE)
