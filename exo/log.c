@@ -99,12 +99,17 @@ void klog(const char *format, ...)
     log_append(cpu_this(), line, len);
 }
 
+/* A console that faults when it is written to brings us here again: then there is nothing left to say. */
 static _Noreturn void last_words(const char *prefix, const char *format, va_list args)
 {
+    static bool speaking;
     char line[256];
     size_t len = format_text(line, sizeof(line), format, args);
     size_t prefix_len = 0;
 
+    if (speaking)
+        arch_stop(EXO_STOP_OFF);
+    speaking = true;
     while (prefix[prefix_len])
         prefix_len++;
     arch_console_write(prefix, prefix_len);

@@ -7,6 +7,14 @@
 
 static const void *fdt;
 
+bool tree_peek(const void *blob, uint64_t room)
+{
+    if (fdt_check_header(blob) || fdt_totalsize(blob) > room)
+        return false;
+    fdt = blob;
+    return true;
+}
+
 void tree_open(const void *blob, uint64_t room)
 {
     int rc = fdt_check_header(blob);
@@ -172,6 +180,15 @@ bool tree_initrd(struct tree_range *out)
     return true;
 }
 
+/* An alias is not left to fdt_path_offset, which before libfdt 1.7.1 follows one that names itself without end. */
+static const char *alias(const char *name, int len)
+{
+    int bytes, node = fdt_path_offset(fdt, "/aliases");
+    const char *path = node < 0 ? NULL : fdt_getprop_namelen(fdt, node, name, len, &bytes);
+
+    return path && bytes > 0 && path[bytes - 1] == 0 && path[0] == '/' ? path : NULL;
+}
+
 int tree_stdout(void)
 {
     const char *path = tree_text("/chosen", "stdout-path");
@@ -179,5 +196,9 @@ int tree_stdout(void)
 
     while (path && path[len] && path[len] != ':')
         len++;
+    if (len && path[0] != '/') {
+        path = alias(path, len);
+        len = path ? (int)__builtin_strlen(path) : 0;
+    }
     return len ? fdt_path_offset_namelen(fdt, path, len) : -1;
 }

@@ -11,6 +11,9 @@ struct tree_range {
 
 /* Takes a blob of at most `room` bytes for the tree of this machine. */
 void tree_open(const void *blob, uint64_t room);
+/* Before that: looks at a tree whose header alone is sound, so that tree_open's complaint finds a console.  libfdt
+ * stays inside the blob whatever it holds.  False: not even that. */
+bool tree_peek(const void *blob, uint64_t room);
 const void *tree_blob(uint32_t *len_bytes);
 
 /* The first enabled node that is compatible with one of the names (the list ends with NULL); -1: none. */

@@ -10,8 +10,8 @@
 #include "base/types.h"
 
 #define ELF64_MACHINE_AARCH64 183u
-#define ELF64_SEGMENTS_MAX    16u
-#define ELF64_PHNUM_MAX       64u
+#define ELF64_SEGMENTS_MAX 16u
+#define ELF64_PHNUM_MAX 64u
 
 enum elf64_error {
     ELF64_ESHORT = -1,    /* shorter than an ELF header */

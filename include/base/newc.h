@@ -21,7 +21,7 @@
 #include "base/types.h"
 
 #define NEWC_HEADER_BYTES 110u
-#define NEWC_NAME_MAX     8192u /* bytes of a name field, its NULs included */
+#define NEWC_NAME_MAX 8192u /* bytes of a name field, its NULs included */
 
 enum newc_error {
     NEWC_ETRUNCATED = -1, /* a header, name or content reaches past the end of the archive */

@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 #define PAGE_SHIFT 12u
-#define PAGE_SIZE  4096u
-#define PAGE_MASK  (PAGE_SIZE - 1u)
+#define PAGE_SIZE 4096u
+#define PAGE_MASK (PAGE_SIZE - 1u)
 
 /* Physical and user virtual addresses are different types, so that neither can
  * stand where the other is meant.  A kernel virtual address is a C pointer. */

@@ -55,13 +55,16 @@ static struct cap *granted(void)
 
 static pfn_t free_block(void)
 {
-    unsigned order = 0;
+    for (unsigned i = 0; i < FRAME_ZONES * FRAME_ORDERS; i++) {
+        pfn_t head = frame_free_head(i / FRAME_ORDERS, i % FRAME_ORDERS);
 
-    while (!frame_free_head(order))
-        order++;
-    return frame_free_head(order);
+        if (head)
+            return head;
+    }
+    ck_abort_msg("nothing is free");
 }
 
+/* Long: a list. */
 static void plant(int which)
 {
     switch (which) {

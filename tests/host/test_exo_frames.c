@@ -129,12 +129,17 @@ static void run_any(struct dice *d)
 
 static void run_below(struct dice *d)
 {
-    const struct frame_want want = {.pfn = EXO_WANT_ANY,
-                                    .below = system_info->first_frame + dice_below(d, MACHINE_FRAMES)};
+    struct frame_want want = {.pfn = EXO_WANT_ANY,
+                              .below = system_info->first_frame + dice_below(d, MACHINE_FRAMES)};
     uint64_t n = 1 + dice_below(d, 8);
     pfn_t pfn;
-    int rc = frame_alloc_run(account, n, &want, &pfn);
+    int rc;
 
+    if (dice_below(d, 2)) /* where a zone ends, the search is complete */
+        want.below = 1ull << (FRAME_ZONE_SHIFT + 1);
+    rc = frame_alloc_run(account, n, &want, &pfn);
+    if (want.below == 1ull << (FRAME_ZONE_SHIFT + 1))
+        ck_assert_int_eq(rc, oracle_has_run(n) ? 0 : -EXO_ENOMEM);
     if (!rc) {
         ck_assert_uint_le(pfn + n, want.below);
         hold(pfn, n);

@@ -344,7 +344,7 @@ START_TEST(pages_and_a_cap)
 }
 END_TEST
 
-/* K4 I4: whatever is wrong, nothing went along, and both can go on. */
+/* K4 I4: whatever is wrong, nothing went along, and both can go on.  Long: a list of what can be wrong. */
 START_TEST(transfers_fail_whole)
 {
     struct exo_send *send = &client.vcpu->page->send;

@@ -65,7 +65,7 @@ def console(report):
         report.check("end of file", m.expect(r"status=0=\n"))
         start(m, "sleep 100")
         m.send("\x03")
-        report.check("P2 Ctrl-C", m.expect(r"\^C"))
+        report.check("P2 Ctrl-C", m.expect(r"\^C.*\$ \Z"))
         report.equal("its status", line(m, "echo $?")[0], "130\n")
         line(m, "hexdump /bin/sh > /tmp/out")
         m.send("cat /tmp/out /tmp/out /tmp/out\n")

@@ -86,7 +86,7 @@ def properties(report):
             ("a memory limit of nothing", "manifest: /template: property 'memory' is out of range",
              lambda s: re.sub(r"(template \{.*?memory = )<[^>]*>", r"\1<0>", s, flags=re.S)),
             ("no template", "manifest: /template: is missing", lambda s: re.sub(r"template \{.*?\};", "", s, count=1, flags=re.S)),
-            ("a node within a node", "manifest: /shell: has nodes", 
+            ("a node within a node", "manifest: /shell: has nodes",
              lambda s: re.sub(r"(shell \{.*?)\};", r"\1 inner { }; };", s, count=1, flags=re.S)),
             ("a version of the future", "corbel-manifest", instead("corbel-manifest = <0x01>", "corbel-manifest = <2>")),
             ("no version", "corbel-manifest", instead("corbel-manifest = <0x01>;", "")),

@@ -110,10 +110,12 @@ void arch_boot(uint64_t tree_pa, uint64_t image_pa)
     arch_cpu_init(&boot_cpu);
     if (tree_pa == 0)
         boot_fail("no device tree was handed over");
-    tree_open((const void *)tree_pa, TREE_MAX_BYTES); /* one to one, for now */
+    if (tree_peek((const void *)tree_pa, TREE_MAX_BYTES)) { /* one to one, for now */
+        psci_init();
+        console_init();
+    }
+    tree_open((const void *)tree_pa, TREE_MAX_BYTES);
     tree_blob(&tree_bytes);
-    psci_init();
-    console_init();
     mmu_protect_image((paddr_t){image_pa});
     spaces_init(mmu_empty_root());
     gic_init();

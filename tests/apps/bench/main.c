@@ -15,7 +15,7 @@
 
 #include "os/thread.h"
 
-#define PAGE      4096
+#define PAGE 4096
 #define FILE_PATH "/tmp/bench.dat"
 
 extern char **environ;
@@ -49,7 +49,8 @@ static void must(int ok, const char *what)
 static void bench_touch(void)
 {
     const int pages = 512;
-    volatile char *p = mmap(NULL, (size_t)pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    volatile char *p =
+        mmap(NULL, (size_t)pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     must(p != MAP_FAILED, "mmap");
     ROW("touch", pages, p[i * PAGE] = 1);
@@ -74,7 +75,8 @@ static void *nothing(void *argument)
 
 static void bench_thread(void)
 {
-    ROW("thread", 200, struct os_thread *thread; must(os_thread_create(&thread, NULL, nothing, NULL) == 0, "thread");
+    ROW("thread", 200, struct os_thread * thread;
+        must(os_thread_create(&thread, NULL, nothing, NULL) == 0, "thread");
         must(os_thread_join(thread, NULL) == 0, "join"));
 }
 
@@ -121,7 +123,8 @@ static void bench_pipe(void)
     pid_t pid;
 
     must(pipe(to) == 0 && pipe(from) == 0, "pipe");
-    must(dup2(to[0], 40) == 40 && dup2(from[1], 41) == 41 && dup2(to[1], 42) == 42 && dup2(from[0], 43) == 43, "dup2");
+    must(dup2(to[0], 40) == 40 && dup2(from[1], 41) == 41 && dup2(to[1], 42) == 42 && dup2(from[0], 43) == 43,
+         "dup2");
     for (int fd = 3; fd < 40; fd++)
         close(fd);
     must(dup2(40, 3) == 3 && dup2(41, 4) == 4, "dup2");
@@ -146,7 +149,8 @@ static void bench_files(void)
 
     must(fd >= 0 && write(fd, page, PAGE) == PAGE, FILE_PATH);
     close(fd);
-    ROW("open", 100, fd = open(FILE_PATH, O_RDONLY); must(read(fd, page, PAGE) == PAGE, FILE_PATH); close(fd));
+    ROW("open", 100, fd = open(FILE_PATH, O_RDONLY); must(read(fd, page, PAGE) == PAGE, FILE_PATH);
+        close(fd));
     fd = open(FILE_PATH, O_RDONLY);
     ROW("pread", 100, must(pread(fd, page, PAGE, 0) == PAGE, FILE_PATH));
     close(fd);

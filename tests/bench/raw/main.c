@@ -8,9 +8,9 @@
 #include "raw.h"
 
 #define ROUNDS 1000
-#define PAGES  64
-#define SPARE  0x2000000000ull /* where the benches bind and unbind */
-#define PEER_VCPU  0x7e00500000ull
+#define PAGES 64
+#define SPARE 0x2000000000ull /* where the benches bind and unbind */
+#define PEER_VCPU 0x7e00500000ull
 #define PEER_STACK 0x7e00600000ull
 
 void (*raw_main_of)(uint64_t);
@@ -107,7 +107,8 @@ extern char program_start[], program_data[], program_end[];
 static void share(exo_handle_t space, char *from, char *to, unsigned prot)
 {
     for (; from < to; from += PAGE_SIZE)
-        must(RAW_CALL8(EXO_CALL_page_map, space, from, EXO_SELF_SPACE, from, 1, prot, 0, 0), "sharing the program");
+        must(RAW_CALL8(EXO_CALL_page_map, space, from, EXO_SELF_SPACE, from, 1, prot, 0, 0),
+             "sharing the program");
 }
 
 /* An environment whose START upcall runs fn(arg). */
@@ -119,9 +120,11 @@ static struct peer peer_make(void (*fn)(uint64_t), uint64_t arg, bool start)
     must(both, "making a peer");
     share(peer.space, program_start, program_data, EXO_PROT_READ | EXO_PROT_EXEC);
     share(peer.space, program_data, program_end, EXO_PROT_READ | EXO_PROT_WRITE);
-    must(RAW_CALL8(EXO_CALL_page_alloc, peer.space, PEER_STACK - 4 * PAGE_SIZE, 4, EXO_WANT_ANY, 3, 0, 0, 0), "a stack");
+    must(RAW_CALL8(EXO_CALL_page_alloc, peer.space, PEER_STACK - 4 * PAGE_SIZE, 4, EXO_WANT_ANY, 3, 0, 0, 0),
+         "a stack");
     must(RAW_CALL8(EXO_CALL_page_alloc, peer.space, PEER_VCPU, 1, EXO_WANT_ANY, 3, 0, 0, 0), "a vcpu page");
-    must(RAW_CALL8(EXO_CALL_page_map, EXO_SELF_SPACE, PEER_VCPU, peer.space, PEER_VCPU, 1, 3, 0, 0), "its mapping");
+    must(RAW_CALL8(EXO_CALL_page_map, EXO_SELF_SPACE, PEER_VCPU, peer.space, PEER_VCPU, 1, 3, 0, 0),
+         "its mapping");
     peer_page->upcall_entry = (uint64_t)program_start;
     peer_page->upcall_sp = PEER_STACK;
     must(RAW_CALL4(EXO_CALL_page_unmap, EXO_SELF_SPACE, PEER_VCPU, 1, 0), "its unmapping");
@@ -206,7 +209,8 @@ static void bench_call(void)
     peer = peer_make(echo_fp_main, 0, true);
     gate = make(RAW_CALL2(EXO_CALL_gate_create, peer.vcpu, 0));
     RAW_CALL8(EXO_CALL_call, gate, 1, 2, 3, 4, 5, 6, EXO_FOREVER);
-    row("call.fp", LOOP(ROUNDS, RAW_CALL8(EXO_CALL_call, gate, 1, 2, 3, 4, 5, 6, EXO_FOREVER); touch_fp()), ROUNDS);
+    row("call.fp", LOOP(ROUNDS, RAW_CALL8(EXO_CALL_call, gate, 1, 2, 3, 4, 5, 6, EXO_FOREVER); touch_fp()),
+        ROUNDS);
     peer_end(peer);
 }
 
@@ -240,8 +244,9 @@ static void bench_event(void)
     must(RAW_CALL2(EXO_CALL_vcpu_start, pong.vcpu, give(pong, mine)), "starting it");
     RAW_CALL2(EXO_CALL_yield, pong.vcpu, 0);
     event = make(RAW_CALL2(EXO_CALL_event_create, pong.vcpu, 1));
-    row("event", LOOP(ROUNDS, RAW_CALL2(EXO_CALL_signal, event, 1); RAW_CALL2(EXO_CALL_wait, 1, EXO_FOREVER);
-                      clear_event(1)),
+    row("event",
+        LOOP(ROUNDS, RAW_CALL2(EXO_CALL_signal, event, 1); RAW_CALL2(EXO_CALL_wait, 1, EXO_FOREVER);
+             clear_event(1)),
         ROUNDS);
     peer_end(pong);
 }
@@ -266,12 +271,16 @@ static void bench_yield(void)
 
 static void bench_map(void)
 {
-    row("map", LOOP(PAGES, RAW_CALL8(EXO_CALL_page_map, EXO_SELF_SPACE, SPARE + (i + 1) * PAGE_SIZE, EXO_SELF_SPACE,
-                                     SPARE, 1, 3, 0, 0)),
+    row("map",
+        LOOP(PAGES, RAW_CALL8(EXO_CALL_page_map, EXO_SELF_SPACE, SPARE + (i + 1) * PAGE_SIZE, EXO_SELF_SPACE,
+                              SPARE, 1, 3, 0, 0)),
         PAGES);
-    row("protect", LOOP(PAGES, RAW_CALL4(EXO_CALL_page_protect, EXO_SELF_SPACE, SPARE + (i + 1) * PAGE_SIZE, 1, 1)),
+    row("protect",
+        LOOP(PAGES, RAW_CALL4(EXO_CALL_page_protect, EXO_SELF_SPACE, SPARE + (i + 1) * PAGE_SIZE, 1, 1)),
         PAGES);
-    row("unmap", LOOP(PAGES, RAW_CALL4(EXO_CALL_page_unmap, EXO_SELF_SPACE, SPARE + (i + 1) * PAGE_SIZE, 1, 0)), PAGES);
+    row("unmap",
+        LOOP(PAGES, RAW_CALL4(EXO_CALL_page_unmap, EXO_SELF_SPACE, SPARE + (i + 1) * PAGE_SIZE, 1, 0)),
+        PAGES);
 }
 
 static void write_to(uint64_t va)
@@ -295,7 +304,8 @@ static void bench_appel(void)
     uint64_t ticks = 0;
 
     for (uint64_t i = 0; i < 100; i++)
-        must(RAW_CALL8(EXO_CALL_page_alloc, EXO_SELF_SPACE, va + i * PAGE_SIZE, 1, EXO_WANT_ANY, 3, 0, 0, 0), "a page");
+        must(RAW_CALL8(EXO_CALL_page_alloc, EXO_SELF_SPACE, va + i * PAGE_SIZE, 1, EXO_WANT_ANY, 3, 0, 0, 0),
+             "a page");
     row("protect100", LOOP(10, protect100(va, i & 1 ? 3 : 1)), 10);
     raw_handler = raw_swap;
     protect100(va, 3);
@@ -308,8 +318,9 @@ static void bench_appel(void)
             raw_time() - t0;
         });
     }
-    row("appel1", LOOP(ROUNDS, raw_other = va + (i + ROUNDS + 1) * 37 % 100 * PAGE_SIZE;
-                       write_to(va + (i + ROUNDS) * 37 % 100 * PAGE_SIZE)),
+    row("appel1",
+        LOOP(ROUNDS, raw_other = va + (i + ROUNDS + 1) * 37 % 100 * PAGE_SIZE;
+             write_to(va + (i + ROUNDS) * 37 % 100 * PAGE_SIZE)),
         ROUNDS);
     raw_handler = raw_unprotect;
     ticks = 0;
@@ -337,8 +348,9 @@ static void bench_fault(void)
 
 static void bench_space(void)
 {
-    row("space", LOOP(100, int64_t space = RAW_CALL0(EXO_CALL_space_create);
-                      RAW_CALL2(EXO_CALL_space_destroy, space, 0); RAW_CALL2(EXO_CALL_cap_drop, space, 0)),
+    row("space",
+        LOOP(100, int64_t space = RAW_CALL0(EXO_CALL_space_create);
+             RAW_CALL2(EXO_CALL_space_destroy, space, 0); RAW_CALL2(EXO_CALL_cap_drop, space, 0)),
         100);
 }
 
@@ -365,7 +377,8 @@ static void bench_irq(uint64_t uart_pa)
     struct peer peer = peer_make(driver_main, 0, false);
     uint64_t ticks = 0;
 
-    must(RAW_CALL8(EXO_CALL_mmio_map, EXO_FIRST_MMIO, peer.space, uart, uart_pa, 1, 3, 0, 0), "the UART for the driver");
+    must(RAW_CALL8(EXO_CALL_mmio_map, EXO_FIRST_MMIO, peer.space, uart, uart_pa, 1, 3, 0, 0),
+         "the UART for the driver");
     must(RAW_CALL4(EXO_CALL_irq_bind, EXO_FIRST_IRQ, LINE, peer.vcpu, 1), "its line");
     driver_irq = give(peer, EXO_FIRST_IRQ);
     /* Acknowledging is for the environment that the line is bound to. */
