@@ -59,15 +59,17 @@ int cap_find_any(struct cap_owner *owner, uint64_t handle, struct cap **out)
 int cap_find(struct cap_owner *owner, uint64_t handle, enum exo_cap_type type, unsigned rights,
              struct cap **out)
 {
-    int rc = cap_find_any(owner, handle, out);
+    struct cap *cap;
+    int rc = cap_find_any(owner, handle, &cap);
 
     if (rc)
         return rc;
-    if ((*out)->type != type)
+    if (cap->type != type)
         return -EXO_ETYPE;
-    if (rights & ~(*out)->rights)
+    if (rights & ~cap->rights)
         return -EXO_ERIGHTS;
-    return cap_live(*out);
+    *out = cap;
+    return cap_live(cap);
 }
 
 static int table_grow(struct cap_owner *owner)

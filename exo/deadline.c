@@ -46,13 +46,11 @@ void deadline_insert(struct deadline_heap *heap, struct deadline *d, uint64_t at
     heap->first->parent = NULL;
 }
 
-void deadline_remove(struct deadline_heap *heap, struct deadline *d)
+void deadline_take(struct deadline_heap *heap, struct deadline *d)
 {
     struct deadline *parent = d->parent;
     struct deadline *rest;
 
-    if (!deadline_is_set(d))
-        return;
     rest = merge(d->left, d->right);
     if (rest)
         rest->parent = parent;

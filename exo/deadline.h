@@ -22,7 +22,13 @@ static inline bool deadline_is_set(const struct deadline *d)
 
 /* d must be in no heap. */
 void deadline_insert(struct deadline_heap *heap, struct deadline *d, uint64_t at);
-/* Does nothing where d is in no heap. */
-void deadline_remove(struct deadline_heap *heap, struct deadline *d);
+/* d must be in the heap. */
+void deadline_take(struct deadline_heap *heap, struct deadline *d);
+
+static inline void deadline_remove(struct deadline_heap *heap, struct deadline *d)
+{
+    if (deadline_is_set(d))
+        deadline_take(heap, d);
+}
 
 #endif

@@ -47,6 +47,13 @@ static int send_pages(struct vcpu *from, struct vcpu *to, const struct exo_send 
     return 0;
 }
 
+/* Nothing came along. */
+static void no_transfer(struct vcpu *to)
+{
+    to->page->recv.npages = 0;
+    to->page->recv.cap = 0;
+}
+
 /* Copies what both pages say once, then does all or nothing. */
 static int transfer(struct vcpu *from, struct vcpu *to, uint64_t flags)
 {
@@ -55,12 +62,9 @@ static int transfer(struct vcpu *from, struct vcpu *to, uint64_t flags)
     struct cap *given = NULL;
     int rc = 0;
 
-    if (flags == 0)
-        return 0;
     send = *(const volatile struct exo_send *)&from->page->send;
     recv = *(const volatile struct exo_recv *)&to->page->recv;
-    to->page->recv.npages = 0;
-    to->page->recv.cap = 0;
+    no_transfer(to);
     if (flags & EXO_MSG_CAP)
         rc = recv.take_cap ? send_cap(from, to, &send, &given) : -EXO_EINVAL;
     if (!rc && flags & EXO_MSG_PAGES)
@@ -73,22 +77,21 @@ static int transfer(struct vcpu *from, struct vcpu *to, uint64_t flags)
     return rc;
 }
 
-static void no_transfer(struct vcpu *to)
-{
-    to->page->recv.npages = 0;
-    to->page->recv.cap = 0;
-}
-
 static int message(struct vcpu *from, struct vcpu *to, uint64_t flags)
 {
-    int rc = transfer(from, to, flags);
+    struct words {
+        uint64_t w[EXO_MSG_WORDS];
+    };
 
-    if (rc)
-        return rc;
-    if (flags == 0)
+    if (flags) {
+        int rc = transfer(from, to, flags);
+
+        if (rc)
+            return rc;
+    } else {
         no_transfer(to);
-    for (unsigned i = 1; i <= EXO_MSG_WORDS; i++)
-        to->regs.x[i] = from->regs.x[i];
+    }
+    *(struct words *)&to->regs.x[1] = *(const struct words *)&from->regs.x[1];
     return 0;
 }
 

@@ -57,7 +57,8 @@ struct vcpu *trap_leave(void)
     struct cpu *cpu = cpu_this();
 
     do { /* again, where the one chosen could not take its upcall */
-        slice_pick();
+        if (!cpu->current || cpu->nowned)
+            slice_pick();
         vcpu_upcall_pending(cpu->current);
     } while (!cpu->current);
     space_load(cpu->current->env->home);

@@ -59,19 +59,22 @@ struct vcpu {
 _Static_assert(sizeof(struct vcpu) <= PAGE_SIZE, "a vcpu is one frame");
 _Static_assert(offsetof(struct vcpu, regs) == 0, "entry code saves registers at the start");
 
-/* Word by word: a struct assignment of this size becomes a call of memcpy. */
+/* In blocks that the compiler moves with a few loads and stores; all at once would be a call of memcpy. */
 static inline void regs_copy(struct exo_regs *to, const struct exo_regs *from)
 {
-    uint64_t *t = to->x;
-    const uint64_t *f = from->x;
+    struct block {
+        uint64_t word[5];
+    } *t = (struct block *)to;
+    const struct block *f = (const struct block *)from;
 
-    for (unsigned i = 0; i + 1 < sizeof(*to) / 8; i += 2) { /* pairs: one load and one store each */
-        uint64_t a = f[i], b = f[i + 1];
-
-        t[i] = a;
-        t[i + 1] = b;
-    }
-    to->tls = from->tls;
+    _Static_assert(sizeof(*to) == 7 * sizeof(*t), "seven blocks");
+    t[0] = f[0];
+    t[1] = f[1];
+    t[2] = f[2];
+    t[3] = f[3];
+    t[4] = f[4];
+    t[5] = f[5];
+    t[6] = f[6];
 }
 
 /* A STOPPED vcpu; its shared page is the USER page bound writable at va in space.
