@@ -96,7 +96,7 @@ def machine_tree(memory="128M", gic=3):
     """The device tree source that QEMU makes for such a machine, with a bundle at BUNDLE_AT of BUNDLE_BYTES."""
     path = write("machine.dtb", b"")
     subprocess.run([QEMU, "-machine", f"virt,gic-version={gic},dumpdtb={path}", "-cpu", "cortex-a76", "-m", memory,
-                    "-display", "none"], check=True, capture_output=True, stdin=subprocess.DEVNULL)
+                    "-nic", "none", "-display", "none"], check=True, capture_output=True, stdin=subprocess.DEVNULL)
     source = dtc(read(path), "dtb", "dts").decode()
     return source.replace("chosen {", "chosen {\nlinux,initrd-start = <0x0 BUNDLE_AT>;\nlinux,initrd-end = <0x0 BUNDLE_END>;", 1)
 

@@ -142,17 +142,18 @@ void arch_fp_init(struct arch_fp *fp)
     op " q26, q27, [%0, #416]\n\t" op " q28, q29, [%0, #448]\n\t" op " q30, q31, [%0, #480]\n\t"
 /* clang-format on */
 
-/* Out of line, so that FP registers stand in these two functions alone, which the structure checks look for. */
+/* FPCR and FPSR by number: clang 19 hides their names where FP registers are not for the compiler to use.
+ * Out of line, so that FP registers stand in these two functions alone, which the structure checks look for. */
 __attribute__((noinline)) void arch_fp_save(struct arch_fp *fp)
 {
     __asm__ volatile(".arch armv8-a+fp+simd\n\t" EACH_PAIR("stp") : : "r"(fp->q) : "memory");
-    fp->fpcr = (uint32_t)READ(fpcr);
-    fp->fpsr = (uint32_t)READ(fpsr);
+    fp->fpcr = (uint32_t)READ(s3_3_c4_c4_0);
+    fp->fpsr = (uint32_t)READ(s3_3_c4_c4_1);
 }
 
 __attribute__((noinline)) void arch_fp_load(const struct arch_fp *fp)
 {
     __asm__ volatile(".arch armv8-a+fp+simd\n\t" EACH_PAIR("ldp") : : "r"(fp->q) : "memory");
-    WRITE(fpcr, fp->fpcr);
-    WRITE(fpsr, fp->fpsr);
+    WRITE(s3_3_c4_c4_0, fp->fpcr);
+    WRITE(s3_3_c4_c4_1, fp->fpsr);
 }
