@@ -162,10 +162,13 @@ def trees(report):
     case("B6 an interrupt controller without reg", "interrupt controller",
          re.sub(r"(intc@.*?)\breg = <[^>]*>;", r"\1", source, count=1, flags=re.S))
     stdout = 'stdout-path = "/pl011@9000000"'
+    source = re.sub(r"aliases \{[^}]*\};", "", source)  # newer QEMU has some
     case("B5 the console by an alias, with options", "holds no bin/init",
          source.replace(stdout, 'stdout-path = "uart:115200n8"').replace("chosen {", 'aliases { uart = "/pl011@9000000"; };\nchosen {', 1))
     case("B6 a console alias that names itself", "holds no bin/init",
          source.replace(stdout, 'stdout-path = "a"').replace("chosen {", 'aliases { a = "a"; };\nchosen {', 1))
+    case("B6 an interrupt controller that is nowhere", "no device answers at 0x7000000000",
+         re.sub(r"(intc@[^}]*?)reg = <0x00 0x8000000 ", r"\1reg = <0x70 0x0 ", source, count=1, flags=re.S))
     case("B6 a console that is nowhere", "holds no bin/init", source.replace(stdout, 'stdout-path = "/nosuch"'))
     case("B6 a timer without interrupts", "timer", re.sub(r"(timer \{[^}]*?)interrupts = <[^>]*>;", r"\1", source, flags=re.S))
 

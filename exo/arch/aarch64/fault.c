@@ -1,4 +1,5 @@
 /* Exceptions other than calls, decoded: Arm ARM, D19.2.40 ESR_EL1. */
+#include "mmu.h"
 #include "panic.h"
 #include "trap.h"
 
@@ -90,10 +91,23 @@ void trap_serror(uint64_t esr)
 
 extern char stack_guard[];
 
+#define EXTERNAL_ABORT 0x10u /* of ESR's fault status: nothing answered on the bus */
+
+/* Registers that the device tree told us of, before anything has run. */
+static bool is_wrong_tree(uint64_t esr, uint64_t far)
+{
+    const struct cpu *cpu = cpu_this();
+
+    return (esr & 0x3f) == EXTERNAL_ABORT && mmu_device_paddr(far) && (!cpu->info || cpu->info->switches == 0);
+}
+
 void trap_kernel(uint64_t esr, uint64_t elr, uint64_t far, uint64_t sp)
 {
     uint64_t guard = (uint64_t)stack_guard;
 
+    if (is_wrong_tree(esr, far))
+        boot_fail("device tree: no device answers at 0x%lx, where it says that one is",
+                  (unsigned long)mmu_device_paddr(far));
     if (far - guard < PAGE_SIZE)
         panic("kernel stack overflow: sp 0x%lx, pc 0x%lx", (unsigned long)sp, (unsigned long)elr);
     panic("exception in the kernel: esr 0x%lx, pc 0x%lx, address 0x%lx, sp 0x%lx", (unsigned long)esr,

@@ -95,6 +95,13 @@ volatile void *mmu_map_device(uint64_t pa, uint64_t len)
     return (volatile char *)(DEVICE_BASE + (uint64_t)at * PAGE_SIZE + (pa - first));
 }
 
+uint64_t mmu_device_paddr(uint64_t va)
+{
+    uint64_t page = (va - DEVICE_BASE) / PAGE_SIZE;
+
+    return page < device_pages_used ? (device_pages[page] & PTE_ADDRESS) + (va & PAGE_MASK) : 0;
+}
+
 paddr_t mmu_empty_root(void)
 {
     return image_paddr(empty_root);

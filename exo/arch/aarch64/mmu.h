@@ -8,6 +8,8 @@
 void mmu_protect_image(paddr_t image);
 /* Registers that the kernel drives: at most 2 MiB in all, each time whole pages.  NULL: no room. */
 volatile void *mmu_map_device(uint64_t pa, uint64_t len);
+/* The physical address behind a mapped register's; 0: not one. */
+uint64_t mmu_device_paddr(uint64_t va);
 /* Forgets the one-to-one map of boot. */
 paddr_t mmu_empty_root(void);
 
