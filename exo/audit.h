@@ -8,11 +8,12 @@
 
 /* Scratch, one for each entry of the frame table: system_info->nframes of them. */
 struct audit_note {
-    uint32_t refs;    /* bindings and pins found */
-    uint32_t frames;  /* ENV: frames charged to it */
-    uint64_t limits;  /* ENV: of its children */
-    uint32_t objects; /* ENV: its spaces, vcpus and children found; VCPU: its lines and slots */
-    uint16_t seen;    /* FREE: in how many free blocks; TABLE: in how many tables */
+    uint32_t refs;   /* bindings and pins found */
+    uint32_t frames; /* ENV: frames charged to it */
+    uint64_t limits; /* ENV: of its children */
+    uint32_t
+        objects; /* ENV: its spaces, vcpus and children found; VCPU: its lines and slots; SPACE: vcpus in it */
+    uint16_t seen; /* FREE: in how many free blocks; TABLE: in how many tables */
 };
 
 /* The first violation, as a sentence that lasts until the next audit; NULL: there is none. */

@@ -22,7 +22,8 @@ struct cpu {
     struct vcpu *fp_owner; /* whose FP/SIMD state the registers hold */
     bool fp_on;
     uint32_t id;
-    struct list ready; /* READY vcpus, longest waiting first */
+    struct list ready;   /* READY vcpus, longest waiting first */
+    struct list endings; /* ended environments whose vcpus' peers have not all been told: env.h */
     struct deadline_heap deadlines;
     uint64_t timer_at; /* what the timer is set to */
     uint64_t slot_ticks;

@@ -1,9 +1,10 @@
 #include "env.h"
 
+#include "cpu.h"
 #include "panic.h"
 
 void (*env_tell)(pfn_t vcpu, uint32_t serial, uint64_t bits);
-void (*env_vcpus_end)(struct env *env);
+bool (*env_vcpus_end)(struct env *env);
 void (*env_vcpu_free)(struct env *env);
 
 pfn_t env_frame(const struct env *env)
@@ -46,6 +47,7 @@ static void env_init(struct env *env, struct env *parent)
     list_init(&env->in_parent);
     list_init(&env->spaces);
     list_init(&env->vcpus);
+    list_init(&env->in_endings);
     if (parent)
         list_add_tail(&parent->children, &env->in_parent);
 }
@@ -89,6 +91,21 @@ int env_new_first(pfn_t pfn, uint64_t limit, struct env **out)
     return env_furnish(env);
 }
 
+/* One piece; the environment waits behind the others for its next. */
+static void ending_step(struct env *env)
+{
+    list_remove(&env->in_endings);
+    if (env_vcpus_end(env))
+        return;
+    list_add_tail(&cpu_this()->endings, &env->in_endings);
+    cpu_this()->resched = 1; /* so that the timer is set for the next */
+}
+
+void env_endings_step(void)
+{
+    ending_step(list_entry(cpu_this()->endings.next, struct env, in_endings));
+}
+
 void env_end(struct env *env, enum exo_end_reason reason, uint64_t code, uint64_t pc, uint64_t address)
 {
     if (env->state == EXO_ENV_ENDED)
@@ -98,7 +115,8 @@ void env_end(struct env *env, enum exo_end_reason reason, uint64_t code, uint64_
     env->code = code;
     env->pc = pc;
     env->address = address;
-    env_vcpus_end(env);
+    env->ending_at = env->vcpus.next;
+    ending_step(env);
     if (!env->parent)
         boot_fail("the first program ended (reason %u, status %lu, pc 0x%lx, address 0x%lx)", reason, code,
                   pc, address);
@@ -111,9 +129,13 @@ static struct env *first_child(struct env *env)
     return list_entry(env->children.next, struct env, in_parent);
 }
 
-/* One thing that the environment itself still holds. */
+/* One thing that the environment itself still holds; its vcpus only after all of their peers were told. */
 static void release_one(struct env *env)
 {
+    if (!list_empty(&env->in_endings)) {
+        ending_step(env);
+        return;
+    }
     if (!list_empty(&env->vcpus)) {
         env_vcpu_free(env);
         return;

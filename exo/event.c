@@ -34,7 +34,7 @@ static void post(struct vcpu *vcpu, uint64_t bits, void (*wake)(struct vcpu *))
 {
     int64_t result = 0;
 
-    if (vcpu->state == VCPU_DEAD)
+    if (vcpu_ended(vcpu))
         return;
     arch_atomic_or(&vcpu->page->events, bits);
     if (vcpu->state == VCPU_RUNNING) {

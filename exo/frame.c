@@ -228,15 +228,15 @@ static void account_settle(struct account *account)
         frame_free(account_frame(account));
 }
 
-/* One charged frame less.  Where the account has ended, its limit shrinks with it, and so on up as far as its
+/* n charged frames less.  Where the account has ended, its limit shrinks with it, and so on up as far as its
  * ancestors have ended too. */
-static void account_uncharge(struct account *account)
+static void account_uncharge(struct account *account, uint64_t n)
 {
-    ASSERT(account->used > 0);
-    account->used--;
+    ASSERT(account->used >= n);
+    account->used -= n;
     for (struct account *a = account; a->ended; a = a->parent) {
-        a->limit--;
-        a->parent->reserved--;
+        a->limit -= n;
+        a->parent->reserved -= n;
     }
     account_settle(account);
 }
@@ -265,12 +265,24 @@ void account_end(struct account *account)
     account_settle(account);
 }
 
+void frame_note_stale(pfn_t pfn)
+{
+    frame_entry(pfn)->epoch = tlb_epoch();
+}
+
+bool frame_is_stale(pfn_t pfn)
+{
+    return frame_entry(pfn)->epoch == tlb_epoch();
+}
+
 /* ---- frames --------------------------------------------------------------------------------------------- */
 
 static void claim(pfn_t pfn, struct account *account, enum exo_frame_kind kind)
 {
     struct exo_frame *f = frame_entry(pfn);
 
+    if (frame_is_stale(pfn))
+        tlb_flush_all(); /* and with it all others': a range has at most one */
     set_kind(f, kind);
     f->order1 = 0;
     f->entries = 0;
@@ -320,6 +332,21 @@ int frame_alloc(struct account *account, enum exo_frame_kind kind, const struct 
     return 0;
 }
 
+/* A few instructions a frame, as there are up to EXO_CONTIG_MAX.  All were of one kind. */
+static void run_mark(pfn_t first, uint64_t n, enum exo_frame_kind kind, pfn_t account)
+{
+    struct exo_frame *f = frame_entry(first);
+
+    system_info->frames[f->kind] -= n;
+    system_info->frames[kind] += n;
+    for (uint64_t i = 0; i < n; i++, f++) {
+        f->kind = (uint8_t)kind;
+        f->order1 = 0;
+        f->entries = 0;
+        f->account = account;
+    }
+}
+
 int frame_alloc_run(struct account *account, uint64_t n, const struct frame_want *want, pfn_t *out)
 {
     unsigned order = 0;
@@ -336,9 +363,24 @@ int frame_alloc_run(struct account *account, uint64_t n, const struct frame_want
         return rc;
     }
     frames_add(*out + (pfn_t)n, (1ull << order) - n);
-    for (uint64_t i = 0; i < n; i++)
-        claim(*out + (pfn_t)i, account, EXO_FRAME_USER);
+    run_mark(*out, n, EXO_FRAME_USER, account_frame(account));
     return 0;
+}
+
+void frame_zero(pfn_t pfn)
+{
+    if (frame_is_stale(pfn))
+        tlb_flush_all();
+    arch_page_zero(frame_address(pfn));
+}
+
+void frame_run_free(pfn_t first, uint64_t n)
+{
+    struct account *account = frame_address(frame_entry(first)->account);
+
+    run_mark(first, n, EXO_FRAME_FREE, 0);
+    frames_add(first, n);
+    account_uncharge(account, n);
 }
 
 void frame_free(pfn_t pfn)
@@ -350,7 +392,7 @@ void frame_free(pfn_t pfn)
     set_kind(f, EXO_FRAME_FREE);
     f->account = 0;
     block_put(pfn, 0);
-    account_uncharge(account);
+    account_uncharge(account, 1);
 }
 
 void frame_ref(pfn_t pfn)

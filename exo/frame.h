@@ -17,6 +17,7 @@
 
 #include "arch/arch.h"
 #include "exo/abi.h"
+#include "tlb.h"
 
 #define FRAME_ORDERS 19u     /* blocks of up to 2^18 frames, 1 GiB */
 #define FRAME_ZONE_SHIFT 18u /* zone 0: the frames below 1 GiB; zone z: those from there on below 2^z GiB */
@@ -58,8 +59,11 @@ struct frame_want {
 /* A frame of this kind, zeroed, with no reference, charged to the account: 0, -EXO_EQUOTA, -EXO_ENOMEM,
  * -EXO_EINVAL (no such frame), -EXO_EBUSY (that very frame is in use). */
 int frame_alloc(struct account *account, enum exo_frame_kind kind, const struct frame_want *want, pfn_t *out);
-/* n contiguous USER frames, naturally aligned to the next power of two; as above. */
+/* n contiguous USER frames, naturally aligned to the next power of two; as above, but not zeroed: each is to be
+ * before anything binds it (frame_zero), and goes back, if nothing does, by frame_run_free. */
 int frame_alloc_run(struct account *account, uint64_t n, const struct frame_want *want, pfn_t *out);
+void frame_zero(pfn_t pfn);
+void frame_run_free(pfn_t first, uint64_t n);
 /* Gives a frame back, whatever its kind; the account's charge falls.  refs must be 0. */
 void frame_free(pfn_t pfn);
 
@@ -67,6 +71,9 @@ void frame_free(pfn_t pfn);
 void frame_ref(pfn_t pfn);
 bool frame_ref_possible(pfn_t pfn);
 void frame_unref(pfn_t pfn);
+/* It loses a binding that a TLB may still hold.  Whoever gets it next gets it after a flush. */
+void frame_note_stale(pfn_t pfn);
+bool frame_is_stale(pfn_t pfn);
 
 /* The first block on a free list, 0: none; for the audit. */
 pfn_t frame_free_head(unsigned zone, unsigned order);

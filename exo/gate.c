@@ -111,7 +111,8 @@ static struct vcpu *caller_of(uint64_t token, const struct vcpu *callee)
     if (!frame_is_ram(pfn) || frame_entry(pfn)->kind != EXO_FRAME_VCPU)
         return NULL;
     caller = frame_address(pfn);
-    if (caller->state != VCPU_CALLING || caller->peer != callee || (uint64_t)token_of(caller) != token)
+    if (caller->state != VCPU_CALLING || caller->peer != callee || (uint64_t)token_of(caller) != token ||
+        vcpu_ended(caller))
         return NULL;
     return caller;
 }
@@ -145,7 +146,7 @@ static int call_decode(struct vcpu *caller, struct vcpu **callee)
     if (rc)
         return rc;
     *callee = vcpu_of(gate);
-    if (*callee == caller || (*callee)->state == VCPU_DEAD)
+    if (*callee == caller || vcpu_ended(*callee))
         return *callee == caller ? -EXO_EINVAL : -EXO_EDEAD;
     caller->interruptible = flags & EXO_MSG_INTR;
     if (caller->interruptible && event_pending(caller))
@@ -207,13 +208,15 @@ static bool receive_queued(struct vcpu *callee)
 {
     for (unsigned i = 0; i < SENDERS_AT_ONCE && !list_empty(&callee->senders); i++) {
         struct vcpu *caller = list_entry(callee->senders.next, struct vcpu, queue);
-        int rc = deliver(caller, callee);
+        int rc = vcpu_ended(caller) ? -EXO_EDEAD : deliver(caller, callee);
 
         if (!rc)
             return true;
         vcpu_unqueue(caller);
         vcpu_result(caller, rc);
         slice_ready(caller);
+        if (arch_irq_pending())
+            break;
     }
     return false;
 }
@@ -256,22 +259,17 @@ void gate_reply_wait(struct vcpu *callee)
 
 /* ---- ends ----------------------------------------------------------------------------------------------- */
 
-static void disappoint(struct list *peers)
+bool gate_disappoint(struct vcpu *vcpu)
 {
-    struct list *at, *next;
+    struct list *peers = list_empty(&vcpu->senders) ? &vcpu->callers : &vcpu->senders;
+    struct vcpu *peer;
 
-    list_for_each_safe (at, next, peers) {
-        struct vcpu *peer = list_entry(at, struct vcpu, queue);
-
-        vcpu_unqueue(peer);
-        vcpu_result(peer, -EXO_EDEAD);
-        slice_ready(peer);
-    }
-}
-
-void gate_vcpu_end(struct vcpu *vcpu)
-{
-    vcpu_unqueue(vcpu);
-    disappoint(&vcpu->senders);
-    disappoint(&vcpu->callers);
+    if (list_empty(peers))
+        return false;
+    peer = list_entry(peers->next, struct vcpu, queue);
+    vcpu_unqueue(peer);
+    peer->peer = NULL;
+    vcpu_result(peer, -EXO_EDEAD);
+    slice_ready(peer);
+    return true;
 }

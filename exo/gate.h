@@ -8,7 +8,8 @@
  *     returns <-- answer -------- reply_wait(token, words)
  *
  * The token names the caller and its call's serial number; it is checked against the caller's own state, so a
- * stale or invented one names nobody.  When a callee ends, everybody who queues or waits gets EXO_EDEAD. */
+ * stale or invented one names nobody.  When a callee ends, everybody who queues or waits gets EXO_EDEAD, in bounded
+ * pieces; whoever calls it in between, gets it at once. */
 #ifndef EXO_GATE_H
 #define EXO_GATE_H
 
@@ -18,7 +19,7 @@
 void gate_call(struct vcpu *caller);
 void gate_reply_wait(struct vcpu *callee);
 
-/* A vcpu ends: its callers and senders hear of it, and it leaves its own callee. */
-void gate_vcpu_end(struct vcpu *vcpu);
+/* A vcpu has ended: tells one that queues at it or waits for its answer.  False: there is none left. */
+bool gate_disappoint(struct vcpu *vcpu);
 
 #endif

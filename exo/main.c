@@ -246,11 +246,11 @@ static void bind_pages(struct space *space, uint64_t va, uint64_t npages, unsign
     const struct frame_want want = {.pfn = EXO_WANT_ANY};
 
     while (npages) {
-        uint64_t n = min_u64(npages, EXO_RANGE_MAX);
+        int64_t n = space_bind_new(space, va, min_u64(npages, EXO_RANGE_MAX), prot, &want);
 
-        must(space_bind_new(space, va, n, prot, &want), "binding its memory");
-        va += n * PAGE_SIZE;
-        npages -= n;
+        must((int)n, "binding its memory");
+        va += (uint64_t)n * PAGE_SIZE;
+        npages -= (uint64_t)n;
     }
 }
 

@@ -3,12 +3,15 @@
 #include "panic.h"
 
 #define EXPIRIES_AT_ONCE 32u
+#define SKIPS_AT_ONCE 32u     /* ended ones in the ready list, passed over with interrupts off */
+#define ENDINGS_IN_A_SLOT 16u /* how often peers of ended ones are told meanwhile */
 
 void (*slice_expired)(struct vcpu *vcpu);
 
 void slice_init(struct cpu *cpu)
 {
     list_init(&cpu->ready);
+    list_init(&cpu->endings);
     cpu->timer_at = EXO_FOREVER;
     cpu->slot_ticks = arch_time_hz() / 1000000 * SLOT_US;
     if (cpu->slot_ticks == 0)
@@ -52,16 +55,27 @@ static void woken(struct vcpu *vcpu)
         cpu->resched = 1;
 }
 
+/* Not one that ended: that one stands still until it is DEAD. */
+static bool may_run(struct vcpu *vcpu)
+{
+    bool may = !vcpu_ended(vcpu);
+
+    vcpu->state = may ? VCPU_READY : VCPU_STOPPED;
+    return may;
+}
+
 void slice_ready(struct vcpu *vcpu)
 {
-    vcpu->state = VCPU_READY;
+    if (!may_run(vcpu))
+        return;
     list_add_tail(&vcpu->cpu->ready, &vcpu->queue);
     woken(vcpu);
 }
 
 void slice_ready_first(struct vcpu *vcpu)
 {
-    vcpu->state = VCPU_READY;
+    if (!may_run(vcpu))
+        return;
     list_add_head(&vcpu->cpu->ready, &vcpu->queue);
     woken(vcpu);
 }
@@ -102,7 +116,7 @@ static void enforce_slot(struct cpu *cpu)
 {
     struct vcpu *owner = slot_owner(cpu);
 
-    if (!owner || owner == cpu->current || owner->state != VCPU_READY)
+    if (!owner || owner == cpu->current || owner->state != VCPU_READY || vcpu_ended(owner))
         return;
     if (cpu->current)
         slice_ready(slice_leave());
@@ -110,32 +124,53 @@ static void enforce_slot(struct cpu *cpu)
     slice_run(owner);
 }
 
-static void idle(struct cpu *cpu)
+/* The first of the ready list that may run, or NULL.  Those that ended since they came there leave it. */
+static struct vcpu *first_ready(struct cpu *cpu)
+{
+    for (unsigned skipped = 1; !list_empty(&cpu->ready); skipped++) {
+        struct vcpu *first = list_entry(cpu->ready.next, struct vcpu, queue);
+
+        if (!vcpu_ended(first))
+            return first;
+        vcpu_unqueue(first);
+        first->state = VCPU_STOPPED;
+        if (skipped % SKIPS_AT_ONCE == 0)
+            arch_irq_dispatch();
+    }
+    return NULL;
+}
+
+static struct vcpu *idle(struct cpu *cpu)
 {
     uint64_t since = arch_time();
+    struct vcpu *next;
 
     cpu->info->running_env = 0;
-    while (list_empty(&cpu->ready)) {
-        slice_arm();
-        arch_wait_for_irq();
+    while (!(next = first_ready(cpu))) {
+        if (!list_empty(&cpu->endings)) {
+            env_endings_step();
+        } else {
+            slice_arm();
+            arch_wait_for_irq();
+        }
         arch_irq_dispatch();
     }
     cpu->info->idle_ticks += arch_time() - since;
+    return next;
 }
 
 void slice_pick(void)
 {
     struct cpu *cpu = cpu_this();
+    struct vcpu *next = cpu->current ? NULL : first_ready(cpu);
 
-    if (!cpu->current && list_empty(&cpu->ready))
-        idle(cpu);
+    if (!cpu->current && !next)
+        next = idle(cpu);
     if (cpu->nowned) {
         slot_update(cpu, arch_time());
         enforce_slot(cpu);
     }
     if (!cpu->current) {
-        struct vcpu *next = list_entry(cpu->ready.next, struct vcpu, queue);
-
         vcpu_unqueue(next);
         slice_run(next);
     }
@@ -150,6 +185,8 @@ void slice_arm(void)
         slot_update(cpu, arch_time());
         at = min_u64(at, cpu->slot_end);
     }
+    if (!list_empty(&cpu->endings)) /* whoever runs, peers hear of it */
+        at = min_u64(at, arch_time() + cpu->slot_ticks / ENDINGS_IN_A_SLOT);
     timer_at(cpu, at);
 }
 

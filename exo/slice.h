@@ -13,7 +13,8 @@
 
 void slice_init(struct cpu *cpu);
 
-/* READY, at the end or the front of its CPU's list; the current one will not run past the end of its slot. */
+/* READY, at the end or the front of its CPU's list; the current one will not run past the end of its slot.  Where its
+ * environment has ended: STOPPED, in no list. */
 void slice_ready(struct vcpu *vcpu);
 void slice_ready_first(struct vcpu *vcpu);
 /* A vcpu that answers a device became ready: it runs now, unless the running one owns the slot. */

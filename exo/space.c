@@ -5,10 +5,15 @@
 #include "panic.h"
 
 #define TABLE_ENTRIES 512u
+#define ASIDS_MAX (1u << 16)
+#define PINNED_MAX                                                                                           \
+    64u /* and never more than a quarter of the ASIDs: a bound on what a new one has to pass over */
 
 static paddr_t empty_root_table;
 static uint64_t asid_generation = 1;
 static uint32_t asid_next = 1; /* 0 is the empty space's */
+static uint64_t asid_pinned[ASIDS_MAX / 64];
+static unsigned npinned;
 
 void spaces_init(paddr_t empty_root)
 {
@@ -75,7 +80,16 @@ static pte_t *walk(struct space *space, uint64_t va)
 
 static bool tlb_may_hold(const struct space *space)
 {
-    return space->asid_generation == asid_generation;
+    return space->asid_generation == asid_generation || (space->pinned && space->asid_generation);
+}
+
+static void flush_space(struct space *space)
+{
+    if (!tlb_may_hold(space))
+        return;
+    arch_tlb_flush_asid(space->asid);
+    arch_tlb_sync();
+    tlb_lazy_end(&space->lazy);
 }
 
 bool space_in_tlb(const struct space *space)
@@ -107,10 +121,8 @@ static void tables_trim(struct space *space, uint64_t va)
         entry_set(path[level], 0);
         gone[ngone++] = pfn;
     }
-    if (ngone && tlb_may_hold(space)) {
-        arch_tlb_flush_asid(space->asid);
-        arch_tlb_sync();
-    }
+    if (ngone)
+        flush_space(space);
     while (ngone) {
         frame_entry(gone[--ngone])->refs--;
         frame_free(gone[ngone]);
@@ -171,6 +183,8 @@ static int range_prepare(struct space *space, uint64_t va, uint64_t n)
     }
     if (rc)
         trim_range(space, va, n);
+    else if (tlb_lazy_overlaps(&space->lazy, va, n))
+        flush_space(space); /* an address changes its page only when no TLB holds the one before */
     return rc;
 }
 
@@ -215,17 +229,29 @@ static uint64_t next_bound(struct space *space, uint64_t va)
     return system_info->table_va;
 }
 
+/* Its ASID, which no TLB may hold any more, goes to others. */
+static void pin_drop(struct space *space)
+{
+    if (!space->pinned)
+        return;
+    if (space->asid_generation)
+        asid_pinned[space->asid / 64] &= ~(1ull << space->asid % 64);
+    space->asid_generation = 0;
+    space->pinned = false;
+    npinned--;
+}
+
 static void space_free(struct space *space)
 {
     pfn_t root = space->root;
 
+    ASSERT(space->nvcpus == 0);
     if (cpu_this()->loaded == space)
         space_unload();
-    if (tlb_may_hold(space)) {
-        arch_tlb_flush_asid(space->asid);
-        arch_tlb_sync();
-    }
+    flush_space(space);
+    pin_drop(space);
     list_remove(&space->in_env);
+    space_run_drop(space);
     frame_entry(root)->refs--;
     frame_free(root);
     frame_free(paddr_to_pfn(virt_to_phys(space)));
@@ -238,7 +264,7 @@ bool space_end_step(struct space *space)
     if (space->cursor < system_info->table_va) {
         uint64_t n = min_u64(EXO_RANGE_MAX, (system_info->table_va - space->cursor) >> PAGE_SHIFT);
 
-        space_unbind(space, space->cursor, n);
+        space_unbind(space, space->cursor, n, false);
         return false;
     }
     space_free(space);
@@ -274,7 +300,8 @@ static void bind(struct space *space, pte_t *entry, pte_t value)
     space->nbound++;
 }
 
-int space_bind_new(struct space *space, uint64_t va, uint64_t n, unsigned prot, const struct frame_want *want)
+int64_t space_bind_new(struct space *space, uint64_t va, uint64_t n, unsigned prot,
+                       const struct frame_want *want)
 {
     struct frame_want next = *want;
     pte_t *entry = NULL;
@@ -283,7 +310,7 @@ int space_bind_new(struct space *space, uint64_t va, uint64_t n, unsigned prot, 
 
     if (rc)
         return rc;
-    while (done < n) {
+    while (done < n && !(done && arch_irq_pending())) {
         pfn_t pfn;
 
         rc = frame_alloc(space->account, EXO_FRAME_USER, &next, &pfn);
@@ -296,32 +323,73 @@ int space_bind_new(struct space *space, uint64_t va, uint64_t n, unsigned prot, 
             next.pfn++;
     }
     arch_table_sync();
-    if (rc) {
-        space_unbind(space, va, done);
+    if (rc)
+        space_unbind(space, va, done, false);
+    if (rc || done < n)
         trim_range(space, va, n);
-    }
-    return rc;
+    return rc ? rc : (int64_t)done;
 }
 
-int space_bind_run(struct space *space, uint64_t va, uint64_t n, unsigned prot, const struct frame_want *want)
+/* ---- contiguous runs --------------------------------------------------------------------------------------- */
+
+void space_run_drop(struct space *space)
 {
-    pte_t *entry = NULL;
+    if (space->run.left)
+        frame_run_free(space->run.pfn, space->run.left);
+    space->run = (struct space_run){0};
+}
+
+int space_run_take(struct space *space, uint64_t va, uint64_t n, const struct frame_want *want)
+{
     pfn_t pfn;
+    int rc;
+
+    if (space->ending)
+        return -EXO_EDEAD;
+    space_run_drop(space);
+    rc = frame_alloc_run(space->account, n, want, &pfn);
+    if (rc)
+        return rc;
+    space->run = (struct space_run){.pfn = pfn, .left = n, .va = va};
+    return 0;
+}
+
+/* At most EXO_RANGE_MAX, at least one, and 0 or an error. */
+static int run_piece(struct space *space, unsigned prot)
+{
+    uint64_t n = min_u64(space->run.left, EXO_RANGE_MAX);
+    uint64_t va = space->run.va, done = 0;
+    pte_t *entry = NULL;
     int rc = range_prepare(space, va, n);
 
     if (rc)
         return rc;
-    rc = frame_alloc_run(space->account, n, want, &pfn);
-    if (rc) {
+    for (; done < n && !(done && arch_irq_pending()); done++) {
+        frame_zero(space->run.pfn);
+        entry = next_entry(space, entry, space->run.va);
+        bind(space, entry, pte_leaf(pfn_to_paddr(space->run.pfn), prot, EXO_PROT_ALL, MEMORY_NORMAL));
+        space->run.pfn++;
+        space->run.left--;
+        space->run.va += PAGE_SIZE;
+    }
+    if (done < n)
         trim_range(space, va, n);
-        return rc;
-    }
-    for (uint64_t i = 0; i < n; i++) {
-        entry = next_entry(space, entry, va + i * PAGE_SIZE);
-        bind(space, entry, pte_leaf(pfn_to_paddr(pfn + (pfn_t)i), prot, EXO_PROT_ALL, MEMORY_NORMAL));
-    }
-    arch_table_sync();
     return 0;
+}
+
+int64_t space_run_bind(struct space *space, unsigned prot)
+{
+    uint64_t total = space->run.left;
+    int rc;
+
+    do
+        rc = run_piece(space, prot);
+    while (!rc && space->run.left && !arch_irq_pending());
+    arch_table_sync();
+    total -= space->run.left;
+    if (rc || space->run.left == 0)
+        space_run_drop(space);
+    return total ? (int64_t)total : rc;
 }
 
 /* Is all of the range bound, and may have these rights? */
@@ -390,8 +458,9 @@ int space_bind_fixed(struct space *space, uint64_t va, paddr_t pa, uint64_t n, u
     return 0;
 }
 
-int space_protect(struct space *space, uint64_t va, uint64_t n, unsigned prot)
+int space_protect(struct space *space, uint64_t va, uint64_t n, unsigned prot, bool lazy)
 {
+    bool flush = tlb_may_hold(space) && !lazy;
     pte_t *entry = NULL;
     int rc = rights_check(space, va, n, prot);
 
@@ -402,18 +471,21 @@ int space_protect(struct space *space, uint64_t va, uint64_t n, unsigned prot)
 
         entry = next_entry(space, entry, at);
         *entry = pte_leaf(pte_paddr(*entry), prot, pte_max(*entry), pte_memory(*entry));
-        if (tlb_may_hold(space))
+        if (flush)
             arch_tlb_flush_page(space->asid, (uva_t){at});
     }
-    if (tlb_may_hold(space))
+    if (flush)
         arch_tlb_sync();
     else
         arch_table_sync();
+    if (n && tlb_may_hold(space) && lazy)
+        tlb_lazy_add(&space->lazy, va, n);
     return 0;
 }
 
-uint64_t space_unbind(struct space *space, uint64_t va, uint64_t n)
+uint64_t space_unbind(struct space *space, uint64_t va, uint64_t n, bool lazy)
 {
+    bool held = tlb_may_hold(space);
     pfn_t gone[EXO_RANGE_MAX];
     uint64_t ngone = 0, ended = 0;
     pte_t *entry = NULL;
@@ -430,16 +502,37 @@ uint64_t space_unbind(struct space *space, uint64_t va, uint64_t n)
         entry_set(entry, 0);
         space->nbound--;
         ended++;
-        if (tlb_may_hold(space))
+        if (held && !lazy)
             arch_tlb_flush_page(space->asid, (uva_t){at});
     }
-    if (ended && tlb_may_hold(space))
+    if (ended && held && !lazy)
         arch_tlb_sync();
+    if (ended && held && lazy) {
+        arch_table_sync();
+        tlb_lazy_add(&space->lazy, va, n);
+        for (uint64_t i = 0; i < ngone; i++)
+            frame_note_stale(gone[i]);
+    }
     for (uint64_t i = 0; i < ngone; i++) /* only now may anybody else have the frames */
         frame_unref(gone[i]);
     if (ended)
         trim_range(space, va, n);
     return ended;
+}
+
+void space_sync(struct space *space, uint64_t va, uint64_t n)
+{
+    if (n > EXO_RANGE_MAX) {
+        flush_space(space);
+        return;
+    }
+    if (n == 0 || !tlb_may_hold(space))
+        return;
+    for (uint64_t i = 0; i < n; i++)
+        arch_tlb_flush_page(space->asid, (uva_t){va + i * PAGE_SIZE});
+    arch_tlb_sync();
+    if (tlb_lazy_inside(&space->lazy, va, n))
+        tlb_lazy_end(&space->lazy);
 }
 
 /* ---- ASIDs ---------------------------------------------------------------------------------------------- */
@@ -450,16 +543,57 @@ void space_unload(void)
     arch_space_load(empty_root_table, 0);
 }
 
+static void pass_pinned(void)
+{
+    while (asid_next < ASIDS_MAX && asid_pinned[asid_next / 64] & 1ull << asid_next % 64)
+        asid_next++;
+}
+
 static void asid_assign(struct space *space)
 {
+    pass_pinned();
     if (asid_next >> arch_asid_bits()) {
         space_unload(); /* nothing may be walked for meanwhile under an ASID that another is about to get */
-        arch_tlb_flush_all();
+        tlb_flush_all();
         asid_generation++;
         asid_next = 1;
+        pass_pinned();
     }
     space->asid = asid_next++;
     space->asid_generation = asid_generation;
+    if (space->pinned)
+        asid_pinned[space->asid / 64] |= 1ull << space->asid % 64;
+}
+
+int space_pin(struct space *space)
+{
+    if (space->pinned)
+        return -EXO_ESTATE;
+    if (npinned >= min_u64(PINNED_MAX, (1ull << arch_asid_bits()) / 4))
+        return -EXO_EFULL;
+    if (tlb_may_hold(space))
+        asid_pinned[space->asid / 64] |= 1ull << space->asid % 64;
+    else
+        space->asid_generation =
+            0; /* the one that it had is another's; it gets a new one when it is loaded */
+    space->pinned = true;
+    npinned++;
+    return 0;
+}
+
+int space_unpin(struct space *space)
+{
+    bool loaded = cpu_this()->loaded == space;
+
+    if (!space->pinned)
+        return -EXO_ESTATE;
+    if (loaded)
+        space_unload(); /* nothing may be walked for under an ASID that is about to be another's */
+    flush_space(space);
+    pin_drop(space);
+    if (loaded)
+        space_load(space);
+    return 0;
 }
 
 void space_load(struct space *space)

@@ -15,15 +15,27 @@
 #include "base/list.h"
 #include "frame.h"
 
+/* What is left of a contiguous run that is bound in pieces: frames charged to the space's account, neither zeroed nor
+ * bound, the next at pfn to be bound at va.  All 0: there is none. */
+struct space_run {
+    pfn_t pfn;
+    uint64_t left;
+    uint64_t va;
+};
+
 struct space {
     struct account *account; /* the environment that owns it */
     struct list in_env;
     pfn_t root;
     uint32_t asid;
     uint64_t asid_generation; /* asid is valid in this generation; 0: never ran */
+    bool pinned;              /* asid, once assigned, stays valid in all generations */
     bool ending;              /* nothing may be bound any more */
     uint64_t cursor;          /* while it ends: everything below is unbound */
     uint64_t nbound;          /* bindings in it, the kernel's own not counted */
+    struct tlb_lazy lazy;     /* what a TLB may hold that the tables no longer say */
+    uint32_t nvcpus;          /* virtual processors that run in it, ended ones too until they are freed */
+    struct space_run run;
 };
 
 /* Is [va, va + n pages) page aligned, inside user space, and clear of the tables' window? */
@@ -51,12 +63,17 @@ bool space_lookup(struct space *space, uint64_t va, struct binding *out);
 
 /* The calls below do all or nothing, for at most EXO_RANGE_MAX pages, and return 0 or an error. */
 
-/* Binds newly allocated frames: -EXO_EBOUND, -EXO_EQUOTA, -EXO_ENOMEM, -EXO_EINVAL, -EXO_EBUSY. */
-int space_bind_new(struct space *space, uint64_t va, uint64_t n, unsigned prot,
-                   const struct frame_want *want);
-/* Binds a contiguous run of n (up to EXO_CONTIG_MAX) newly allocated frames. */
-int space_bind_run(struct space *space, uint64_t va, uint64_t n, unsigned prot,
-                   const struct frame_want *want);
+/* Binds newly allocated frames: -EXO_EBOUND, -EXO_EQUOTA, -EXO_ENOMEM, -EXO_EINVAL, -EXO_EBUSY; or how many it did: n,
+ * or fewer as an interrupt is pending. */
+int64_t space_bind_new(struct space *space, uint64_t va, uint64_t n, unsigned prot,
+                       const struct frame_want *want);
+/* Takes a contiguous run of n (up to EXO_CONTIG_MAX) frames for va, and gives back what is left of another; binds nothing
+ * yet: -EXO_EQUOTA, -EXO_ENOMEM, -EXO_EINVAL, -EXO_EBUSY. */
+int space_run_take(struct space *space, uint64_t va, uint64_t n, const struct frame_want *want);
+/* Binds what is left of the run: how many it did: all, or fewer as an interrupt is pending or something was in the way;
+ * or why it could do none.  Where something was in the way, the rest is given back. */
+int64_t space_run_bind(struct space *space, unsigned prot);
+void space_run_drop(struct space *space);
 /* Copies bindings: -EXO_EUNBOUND, -EXO_EBOUND, -EXO_ERIGHTS, -EXO_EQUOTA, -EXO_ENOMEM, -EXO_EFULL. */
 int space_copy(struct space *dst, uint64_t va, struct space *src, uint64_t sva, uint64_t n, unsigned prot,
                unsigned max);
@@ -64,12 +81,17 @@ int space_copy(struct space *dst, uint64_t va, struct space *src, uint64_t sva, 
 int space_bind_fixed(struct space *space, uint64_t va, paddr_t pa, uint64_t n, unsigned prot,
                      enum memory_type memory);
 /* -EXO_EUNBOUND, -EXO_ERIGHTS. */
-int space_protect(struct space *space, uint64_t va, uint64_t n, unsigned prot);
+int space_protect(struct space *space, uint64_t va, uint64_t n, unsigned prot, bool lazy);
 /* Pages of the range that are not bound are passed over.  Returns how many bindings ended. */
-uint64_t space_unbind(struct space *space, uint64_t va, uint64_t n);
+uint64_t space_unbind(struct space *space, uint64_t va, uint64_t n, bool lazy);
+/* No TLB holds anything stale of these pages, however many. */
+void space_sync(struct space *space, uint64_t va, uint64_t n);
 
 /* Puts the space into this CPU's MMU, with an ASID that no other live space has. */
 void space_load(struct space *space);
+/* A pinned space keeps its ASID when all others lose theirs.  0, -EXO_ESTATE (it is, or is not), -EXO_EFULL. */
+int space_pin(struct space *space);
+int space_unpin(struct space *space);
 /* No user space in the MMU. */
 void space_unload(void);
 void spaces_init(paddr_t empty_root);

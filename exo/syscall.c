@@ -8,6 +8,7 @@
 #include "log.h"
 #include "slice.h"
 
+#define ENDING_PIECE 16u /* vcpus and peers of an ended environment that are dealt with at one go */
 #define RANGE_HURRIED 8u /* pages that a range call does when an interrupt waits already */
 
 static struct env *self(void)
@@ -60,13 +61,33 @@ static int decode_want(uint64_t want, uint64_t flags, struct frame_want *out)
 {
     uint64_t limit = (flags & EXO_ALLOC_LIMIT_MASK) >> EXO_ALLOC_LIMIT_SHIFT;
 
-    if (flags & ~(uint64_t)(EXO_PROT_ALL | EXO_ALLOC_CONTIG | EXO_ALLOC_LIMIT_MASK) ||
-        !space_prot_ok(flags & EXO_PROT_ALL) || (limit && (limit <= PAGE_SHIFT || limit > 48)))
+    if (flags & ~(uint64_t)(EXO_PROT_ALL | EXO_ALLOC_CONTIG | EXO_ALLOC_MORE | EXO_ALLOC_LIMIT_MASK) ||
+        (flags & EXO_ALLOC_MORE && !(flags & EXO_ALLOC_CONTIG)) || !space_prot_ok(flags & EXO_PROT_ALL) ||
+        (limit && (limit <= PAGE_SHIFT || limit > 48)))
         return -EXO_EINVAL;
     if (want != EXO_WANT_ANY && want > UINT32_MAX)
         return -EXO_EINVAL;
     *out = (struct frame_want){.pfn = want, .below = limit ? 1ull << (limit - PAGE_SHIFT) : 0};
     return 0;
+}
+
+/* n pages that one call begins and, where an interrupt comes, others go on with. */
+static int64_t alloc_run(struct space *space, uint64_t va, uint64_t n, uint64_t flags,
+                         const struct frame_want *want)
+{
+    int rc = 0;
+
+    if (flags & EXO_ALLOC_MORE) {
+        if (space->run.left == 0 || (n && (space->run.left != n || space->run.va != va)))
+            return -EXO_ESTATE;
+        if (n == 0) {
+            space_run_drop(space);
+            return 0;
+        }
+    } else {
+        rc = n == 0 || n > EXO_CONTIG_MAX ? -EXO_ERANGE : space_run_take(space, va, n, want);
+    }
+    return rc ? rc : space_run_bind(space, flags & EXO_PROT_ALL);
 }
 
 CALL5(page_alloc, space_handle, va, n, want, flags)
@@ -80,14 +101,9 @@ CALL5(page_alloc, space_handle, va, n, want, flags)
         rc = decode_want(want, flags, &decoded);
     if (rc)
         return rc;
-    if (flags & EXO_ALLOC_CONTIG) {
-        if (n == 0 || n > EXO_CONTIG_MAX)
-            return -EXO_ERANGE;
-        rc = space_bind_run(space, va, n, flags & EXO_PROT_ALL, &decoded);
-        return rc ? rc : (int64_t)n;
-    }
-    rc = space_bind_new(space, va, piece, flags & EXO_PROT_ALL, &decoded);
-    return rc ? rc : (int64_t)piece;
+    if (flags & EXO_ALLOC_CONTIG)
+        return alloc_run(space, va, n, flags, &decoded);
+    return space_bind_new(space, va, piece, flags & EXO_PROT_ALL, &decoded);
 }
 
 CALL6(page_map, dst_handle, va, src_handle, sva, n, prot)
@@ -111,23 +127,38 @@ CALL4(page_protect, space_handle, va, n, prot)
 {
     struct space *space;
     int rc = find_range(space_handle, EXO_RIGHT_USE, va, &n, &space);
+    bool lazy = prot & EXO_LAZY;
 
+    prot &= ~(uint64_t)EXO_LAZY;
     if (!rc && !space_prot_ok(prot))
         rc = -EXO_EINVAL;
     if (!rc)
-        rc = space_protect(space, va, n, (unsigned)prot);
+        rc = space_protect(space, va, n, (unsigned)prot, lazy);
     return rc ? rc : (int64_t)n;
 }
 
-CALL3(page_unmap, space_handle, va, n)
+CALL4(page_unmap, space_handle, va, n, flags)
 {
     struct space *space;
     int rc = find_range(space_handle, EXO_RIGHT_USE, va, &n, &space);
 
+    if (!rc && flags & ~(uint64_t)EXO_LAZY)
+        rc = -EXO_EINVAL;
     if (rc)
         return rc;
-    space_unbind(space, va, n);
+    space_unbind(space, va, n, flags & EXO_LAZY);
     return (int64_t)n;
+}
+
+CALL3(tlb_sync, space_handle, va, n)
+{
+    uint64_t checked = n;
+    struct space *space;
+    int rc = find_range(space_handle, EXO_RIGHT_USE, va, &checked, &space);
+
+    if (!rc)
+        space_sync(space, va, n);
+    return rc;
 }
 
 /* ---- spaces and environments ----------------------------------------------------------------------------- */
@@ -168,9 +199,54 @@ CALL1(space_destroy, handle)
     if (rc)
         return rc;
     space = frame_address(cap->object);
-    if (((struct env *)space->account)->home == space)
-        return -EXO_EBUSY; /* lives as long as its environment */
+    if (((struct env *)space->account)->home == space || space->nvcpus)
+        return -EXO_EBUSY; /* a home lives as long as its environment */
     return space_end_step(space) ? 0 : 1;
+}
+
+static int64_t pin(uint64_t handle, int (*change)(struct space *))
+{
+    struct space *space;
+    struct cap *cap;
+    int rc = find(handle, EXO_CAP_SPACE, EXO_RIGHT_MANAGE, &cap);
+
+    if (rc)
+        return rc;
+    space = frame_address(cap->object);
+    return space->ending ? -EXO_EDEAD : change(space);
+}
+
+CALL1(asid_pin, handle)
+{
+    return pin(handle, space_pin);
+}
+
+CALL1(asid_unpin, handle)
+{
+    return pin(handle, space_unpin);
+}
+
+/* Who runs in a space reads it: USE alone is not enough. */
+static int space_switch(struct vcpu *vcpu, uint64_t handle)
+{
+    struct space *space;
+    struct cap *cap;
+    int rc = cap_find(&vcpu->env->owner, handle, EXO_CAP_SPACE, EXO_RIGHT_USE | EXO_RIGHT_READ, &cap);
+
+    if (rc)
+        return rc;
+    space = frame_address(cap->object);
+    if (space->account != &vcpu->env->owner.account)
+        return -EXO_ESTATE;
+    if (space->ending)
+        return -EXO_EDEAD;
+    vcpu_enter(vcpu, space);
+    return 0;
+}
+
+static void call_space_switch(struct vcpu *current)
+{
+    vcpu_result(current, space_switch(current, current->regs.x[0]));
 }
 
 CALL3(env_create, limit, event, bits)
@@ -321,7 +397,7 @@ CALL2(vcpu_start, handle, arg)
     if (rc)
         return rc;
     vcpu = vcpu_of(cap);
-    if (vcpu->state != VCPU_STOPPED)
+    if (vcpu->state != VCPU_STOPPED || vcpu_ended(vcpu))
         return -EXO_ESTATE;
     if (vcpu->page->upcall_entry == 0)
         return -EXO_EINVAL;
@@ -348,7 +424,7 @@ CALL3(slice_bind, handle, slot, vcpu_handle)
     struct cap *cap;
     int rc = find(vcpu_handle, EXO_CAP_VCPU, EXO_RIGHT_MANAGE, &cap);
 
-    if (!rc && vcpu_of(cap)->state == VCPU_DEAD)
+    if (!rc && vcpu_ended(vcpu_of(cap)))
         rc = -EXO_ESTATE;
     return rc ? rc : call_slice(handle, slot, vcpu_of(cap));
 }
@@ -367,7 +443,7 @@ static void call_yield(struct vcpu *current)
         struct cap *cap;
         int rc = cap_find(&current->env->owner, handle, EXO_CAP_VCPU, EXO_RIGHT_USE, &cap);
 
-        if (!rc && vcpu_of(cap)->state != VCPU_READY)
+        if (!rc && (vcpu_of(cap)->state != VCPU_READY || vcpu_ended(vcpu_of(cap))))
             rc = -EXO_ESTATE;
         vcpu_result(current, rc);
         if (rc)
@@ -545,7 +621,7 @@ CALL4(irq_bind, handle, line, vcpu_handle, bit)
         return rc;
     if (bit > 62)
         return -EXO_EINVAL;
-    if (vcpu_of(cap)->state == VCPU_DEAD)
+    if (vcpu_ended(vcpu_of(cap)))
         return -EXO_ESTATE;
     return irq_bind((uint32_t)line, vcpu_of(cap), (unsigned)bit);
 }
@@ -625,22 +701,38 @@ static void call_machine_stop(struct vcpu *current)
 
 /* ---- the tables ------------------------------------------------------------------------------------------ */
 
-static void vcpu_end(struct vcpu *vcpu)
+/* Whether it had lines or slots, which are looked for among all. */
+static bool vcpu_end(struct vcpu *vcpu)
 {
-    if (vcpu == vcpu->cpu->current)
-        slice_leave();
-    gate_vcpu_end(vcpu);
+    bool searched = vcpu->nslots || vcpu->nirqs;
+
+    vcpu_unqueue(vcpu);
     slice_disown_all(vcpu);
     irq_vcpu_end(vcpu);
     vcpu->state = VCPU_DEAD;
+    return searched;
 }
 
-static void vcpus_end(struct env *env)
+/* A search is enough for a piece. */
+static bool vcpus_end(struct env *env)
 {
-    struct list *at, *next;
+    unsigned left = ENDING_PIECE;
 
-    list_for_each_safe (at, next, &env->vcpus)
-        vcpu_end(list_entry(at, struct vcpu, in_env));
+    if (cpu_this()->current && cpu_this()->current->env == env)
+        slice_leave()->state = VCPU_STOPPED;
+    while (env->ending_at != &env->vcpus) {
+        struct vcpu *vcpu = list_entry(env->ending_at, struct vcpu, in_env);
+
+        if (left == 0)
+            return false;
+        if (vcpu->state != VCPU_DEAD && vcpu_end(vcpu))
+            left = 1;
+        for (left--; gate_disappoint(vcpu); left--)
+            if (left == 0)
+                return false;
+        env->ending_at = env->ending_at->next;
+    }
+    return true;
 }
 
 static void vcpu_free_first(struct env *env)

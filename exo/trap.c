@@ -12,7 +12,7 @@ void trap_page_fault(uint64_t va, unsigned wanted)
     struct vcpu *vcpu = cpu_this()->current;
     struct binding binding;
 
-    if (va < system_info->user_top && space_lookup(vcpu->env->home, va, &binding))
+    if (va < system_info->user_top && space_lookup(vcpu->space, va, &binding))
         wanted |= EXO_ACCESS_BOUND;
     if (masked(vcpu))
         env_end(vcpu->env, EXO_END_FAULT, wanted, vcpu->regs.pc, va);
@@ -56,12 +56,17 @@ struct vcpu *trap_leave(void)
 {
     struct cpu *cpu = cpu_this();
 
-    do { /* again, where the one chosen could not take its upcall */
+    for (;;) {
+        if (!list_empty(&cpu->endings))
+            env_endings_step();
         if (!cpu->current || cpu->nowned)
             slice_pick();
         vcpu_upcall_pending(cpu->current);
-    } while (!cpu->current);
-    space_load(cpu->current->env->home);
+        if (cpu->current)
+            break;
+        arch_irq_dispatch(); /* it could not take its upcall: the next, and interrupts in between */
+    }
+    space_load(cpu->current->space);
     fp_switch(cpu, cpu->fp_owner == cpu->current);
     arch_set_vcpu_pointer(cpu->current->page_va);
     slice_arm();

@@ -48,6 +48,8 @@ int vcpu_new(struct env *env, struct cpu *cpu, struct space *space, uint64_t va,
     vcpu->page = frame_address(page);
     vcpu->cpu = cpu;
     vcpu->env = env;
+    vcpu->space = env->home;
+    env->home->nvcpus++;
     vcpu->state = VCPU_STOPPED;
     list_init(&vcpu->queue);
     list_init(&vcpu->senders);
@@ -66,8 +68,16 @@ void vcpu_free(struct vcpu *vcpu)
     if (vcpu->cpu->fp_owner == vcpu)
         vcpu->cpu->fp_owner = NULL;
     list_remove(&vcpu->in_env);
+    vcpu->space->nvcpus--;
     frame_unref(vcpu->page_pfn);
     frame_free(vcpu_frame(vcpu));
+}
+
+void vcpu_enter(struct vcpu *vcpu, struct space *space)
+{
+    vcpu->space->nvcpus--;
+    vcpu->space = space;
+    space->nvcpus++;
 }
 
 void vcpu_unqueue(struct vcpu *vcpu)

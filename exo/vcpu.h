@@ -9,7 +9,7 @@
  *                            picked|  |preempted, yield      |
  *                                  v  |                      |
  *                                 RUNNING -------------------+
- *     any state -- its environment ends --> DEAD
+ *     any state -- its environment ends --> DEAD, in bounded pieces (env.h); it never runs in between
  *
  * The registers of a vcpu that does not run are in `regs`.  They are those of user code, or those of an upcall about
  * to enter.  Whoever sees a vcpu that waits may write its result there. */
@@ -27,7 +27,7 @@ enum vcpu_state {
     VCPU_RECEIVING, /* in reply_wait */
     VCPU_SENDING,   /* in call, queued at `peer` */
     VCPU_CALLING,   /* in call, `peer` has the message and owes the reply */
-    VCPU_DEAD,
+    VCPU_DEAD,      /* in no queue, no line or slot is its; its own peers may still have to be told */
 };
 
 struct vcpu {
@@ -37,6 +37,7 @@ struct vcpu {
     pfn_t page_pfn;
     struct cpu *cpu;
     struct env *env;
+    struct space *space; /* it runs there; one of its environment's, the home space at first */
     struct list in_env;
     enum vcpu_state state;
     struct list queue; /* READY: in cpu->ready; SENDING: in peer->senders; CALLING: in peer->callers */
@@ -81,8 +82,16 @@ static inline void regs_copy(struct exo_regs *to, const struct exo_regs *from)
  * 0, -EXO_ERANGE, -EXO_EUNBOUND, -EXO_ERIGHTS, -EXO_EINVAL (not RAM), -EXO_EQUOTA, -EXO_ENOMEM. */
 int vcpu_new(struct env *env, struct cpu *cpu, struct space *space, uint64_t va, struct vcpu **out);
 void vcpu_free(struct vcpu *vcpu); /* must be DEAD */
+/* From now on it runs in this space, of its own environment and not ending. */
+void vcpu_enter(struct vcpu *vcpu, struct space *space);
 
 pfn_t vcpu_frame(const struct vcpu *vcpu);
+/* Has its environment ended?  It is DEAD then, or is going to be: nobody may run, call or answer it any more. */
+static inline bool vcpu_ended(const struct vcpu *vcpu)
+{
+    return vcpu->env->state == EXO_ENV_ENDED;
+}
+
 /* The vcpu that a capability of type VCPU, GATE or EVENT, found alive, is about. */
 struct vcpu *vcpu_of(const struct cap *cap);
 

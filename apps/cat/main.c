@@ -86,8 +86,7 @@ int main(int argc, char **argv)
 
     if (tool_help(argc, argv, help))
         return TOOL_OK;
-    opterr = 0;
-    while ((option = getopt(argc, argv, "nu")) != -1) {
+    while ((option = tool_option(argc, argv, "nu")) != -1) {
         if (option == '?')
             return tool_bad_option("cat", help);
         numbering.wanted |= option == 'n';

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -48,7 +49,46 @@ static inline int tool_usage(const char *tool, const char *what, const char *hel
     return TOOL_USAGE;
 }
 
-/* After getopt() returned '?'. */
+/* Moves argument i in front of the operands before it, and steps over it. */
+static inline char *tool_take(char **argv, int i)
+{
+    char *taken = argv[i];
+
+    memmove(argv + optind + 1, argv + optind, (size_t)(i - optind) * sizeof(*argv));
+    argv[optind++] = taken;
+    return taken;
+}
+
+/* getopt(), which in newlib neither knows "-" as an operand nor sets optopt. Options may follow operands. */
+static inline int tool_option(int argc, char **argv, const char *known)
+{
+    static char *letters; /* still to be looked at, of the argument before `next` */
+    static int next;
+    const char *found;
+
+    if (optind == 0)
+        optind = 1; /* newlib starts with 0 */
+    if (!letters || !*letters) {
+        for (next = optind; next < argc && (argv[next][0] != '-' || !argv[next][1]);)
+            next++;
+        if (next == argc || strcmp(letters = tool_take(argv, next++), "--") == 0)
+            return -1;
+        letters++;
+    }
+    optopt = (unsigned char)*letters++;
+    found = optopt == ':' ? NULL : strchr(known, optopt);
+    if (!found)
+        return '?';
+    if (found[1] != ':')
+        return optopt;
+    if (!*letters && next == argc)
+        return '?';
+    optarg = *letters ? letters : tool_take(argv, next++);
+    letters = NULL;
+    return optopt;
+}
+
+/* After tool_option() returned '?'. */
 static inline int tool_bad_option(const char *tool, const char *help)
 {
     char what[64];
@@ -64,6 +104,24 @@ static inline int tool_finish(const char *tool, int status)
         return status;
     tool_error(tool, "standard output");
     return TOOL_FAILED;
+}
+
+/* A decimal number and nothing else. False: it is none, or too large. */
+static inline bool tool_number(const char *text, uint64_t *value)
+{
+    uint64_t n = 0;
+
+    if (!*text)
+        return false;
+    for (; *text; text++) {
+        unsigned digit = (unsigned)*text - '0';
+
+        if (digit > 9 || n > (UINT64_MAX - digit) / 10)
+            return false;
+        n = n * 10 + digit;
+    }
+    *value = n;
+    return true;
 }
 
 /* The last part of a path: "b" of "/a/b" and of "/a/b/"; "/" of "/". For the caller's own use of path. */

@@ -182,8 +182,7 @@ int main(int argc, char **argv)
 
     if (tool_help(argc, argv, help))
         return TOOL_OK;
-    opterr = 0;
-    while ((option = getopt(argc, argv, "Cvn:s:")) != -1) {
+    while ((option = tool_option(argc, argv, "Cvn:s:")) != -1) {
         if (option == '?')
             return tool_bad_option("hexdump", help);
         if ((option == 'n' && !number_of(optarg, &stream.left)) ||

@@ -327,8 +327,7 @@ int main(int argc, char **argv)
 
     if (tool_help(argc, argv, help))
         return TOOL_OK;
-    opterr = 0;
-    while ((option = getopt(argc, argv, "laA1dhFR")) != -1)
+    while ((option = tool_option(argc, argv, "laA1dhFR")) != -1)
         if (!take_option(option))
             return tool_bad_option("ls", help);
     options.lines |= !isatty(STDOUT_FILENO);

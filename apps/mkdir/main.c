@@ -49,8 +49,7 @@ int main(int argc, char **argv)
 
     if (tool_help(argc, argv, help))
         return TOOL_OK;
-    opterr = 0;
-    while ((option = getopt(argc, argv, "p")) != -1) {
+    while ((option = tool_option(argc, argv, "p")) != -1) {
         if (option == '?')
             return tool_bad_option("mkdir", help);
         parents = true;

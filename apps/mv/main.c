@@ -50,8 +50,7 @@ int main(int argc, char **argv)
 
     if (tool_help(argc, argv, help))
         return TOOL_OK;
-    opterr = 0;
-    for (int option; (option = getopt(argc, argv, "f")) != -1;)
+    for (int option; (option = tool_option(argc, argv, "f")) != -1;)
         if (option == '?')
             return tool_bad_option("mv", help);
     if (argc - optind < 2)

@@ -17,8 +17,7 @@ int main(int argc, char **argv)
 
     if (tool_help(argc, argv, help))
         return TOOL_OK;
-    opterr = 0;
-    while ((option = getopt(argc, argv, "asnrvm")) != -1) {
+    while ((option = tool_option(argc, argv, "asnrvm")) != -1) {
         if (option == '?')
             return tool_bad_option("uname", help);
         wanted |= option == 'a' ? 31u : 1u << (strchr(letters, option) - letters);

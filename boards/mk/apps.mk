@@ -72,6 +72,8 @@ BUNDLE_FILE := $(or $(BUNDLE),$(OUT)/$(BUNDLE_NAME).cpio)
 TEST_BUNDLE := $(OUT)/test-bundle.cpio
 $(eval $(call bundle_rule,$(BUNDLE_NAME),apps/manifest.dts $(EXTRA_DTSI),$(APP_BINS) $(EXTRA_BINS),apps/files))
 $(eval $(call bundle_rule,test-bundle,$(firstword $(wildcard tests/apps/manifest.dts) apps/manifest.dts),$(APP_BINS) $(TEST_BINS),apps/files tests/apps/files))
+# The tests' manifest includes the other one.
+$(OUT)/test-bundle/manifest.dtb: apps/manifest.dts
 
 .PHONY: bundle test-bundle
 bundle: $(BUNDLE_FILE)

@@ -85,9 +85,13 @@ enum exo_prot {
 #define EXO_PROT_MAX_SHIFT 4
 #define EXO_PROT_MAX(prot) ((uint64_t)(prot) << EXO_PROT_MAX_SHIFT)
 
+/* page_protect's prot, page_unmap's flags: TLBs may go on showing what was there until tlb_sync. */
+#define EXO_LAZY (1u << 8)
+
 /* page_alloc: flags are the protection, and: */
 enum exo_alloc {
     EXO_ALLOC_CONTIG = 1 << 3, /* physically contiguous, naturally aligned to the next power of two */
+    EXO_ALLOC_MORE = 1 << 4,   /* with CONTIG: goes on with the run that the call before began */
     EXO_ALLOC_LIMIT_SHIFT = 8, /* bits 8 to 15: every frame lies below 2^limit bytes (0: anywhere) */
     EXO_ALLOC_LIMIT_MASK = 0xff00,
 };
@@ -251,7 +255,8 @@ struct exo_frame {
     uint32_t serial;  /* counts the kernel objects made here, so that a stale name is told from a live one */
     uint32_t next;    /* FREE: links of the free list, frame numbers */
     uint32_t prev;
-    uint32_t spare[2];
+    uint32_t epoch; /* when it last lost a binding lazily, as the kernel counts; 0: never */
+    uint32_t spare;
 };
 
 struct exo_system {

@@ -24,6 +24,7 @@
     X(env_exit, 1, "status", "end this environment; never returns")                                          \
     X(env_stop, 1, "env", "stop all virtual processors of an environment")                                   \
     X(env_destroy, 1, "env", "take an environment down; returns 1 while something is left, 0 when done")     \
+    X(space_switch, 1, "space", "run in another address space of this environment from now on")              \
     X(machine_stop, 2, "machine, how", "power the machine off or reset it; never returns on success")
 
 #define EXO_PLAIN_CALLS(X)                                                                                   \
@@ -31,10 +32,14 @@
     X(page_alloc, 5, "space, va, n, want, flags", "bind n newly allocated, zeroed frames at va")             \
     X(page_map, 6, "dst, va, src, sva, n, prot", "copy n bindings from one space to another")                \
     X(page_protect, 4, "space, va, n, prot", "change what the n bindings at va allow")                       \
-    X(page_unmap, 3, "space, va, n", "end the n bindings at va; the last binding of a frame frees it")       \
+    X(page_unmap, 4, "space, va, n, flags",                                                                  \
+      "end the n bindings at va; the last binding of a frame frees it")                                      \
+    X(tlb_sync, 3, "space, va, n", "let no TLB hold what n pages at va were before they changed lazily")     \
     X(space_create, 0, "", "make an address space in this environment")                                      \
     X(space_destroy, 1, "space",                                                                             \
       "take an address space down; returns 1 while something is left, 0 when done")                          \
+    X(asid_pin, 1, "space", "let a space keep the ASID that it has or gets, whoever runs meanwhile")         \
+    X(asid_unpin, 1, "space", "end that")                                                                    \
     X(env_create, 3, "limit, event, bits",                                                                   \
       "make an environment with an account of limit frames; event's bits are set when it ends")              \
     X(env_status, 2, "env, field", "tell an environment's state, or what ended it")                          \

@@ -113,16 +113,23 @@ void mem_unbind(uint64_t va, uint64_t end)
     for_bound(va, end, unbind_run, 0);
 }
 
-/* One contiguous run takes one call, which is all or nothing. */
+/* One contiguous run: a call that an interrupt cuts short is gone on with, and what fails on the way leaves the pages
+ * that are done. */
 static int bind_dma(const struct os_map *what, uint64_t va, uint64_t *done)
 {
     uint64_t flags = what->prot | (uint64_t)what->limit << EXO_ALLOC_LIMIT_SHIFT;
-    int64_t rc;
 
     if (!(what->flags & OS_MAP_CONTIG))
         return os_page_alloc(EXO_SELF_SPACE, va, what->npages, flags, done);
-    rc = exo_page_alloc(EXO_SELF_SPACE, va, what->npages, EXO_WANT_ANY, flags | EXO_ALLOC_CONTIG);
-    return rc < 0 ? (int)rc : 0;
+    for (flags |= EXO_ALLOC_CONTIG; *done < what->npages; flags |= EXO_ALLOC_MORE) {
+        int64_t rc =
+            exo_page_alloc(EXO_SELF_SPACE, va + *done * PAGE_SIZE, what->npages - *done, EXO_WANT_ANY, flags);
+
+        if (rc < 0)
+            return (int)rc;
+        *done += (uint64_t)rc;
+    }
+    return 0;
 }
 
 static int bind_pages(const struct os_map *what, const struct region *r)

@@ -48,7 +48,7 @@ int os_page_protect(exo_handle_t space, uint64_t va, uint64_t n, unsigned prot, 
 
 int os_page_unmap(exo_handle_t space, uint64_t va, uint64_t n, uint64_t *done)
 {
-    REPEAT(exo_page_unmap(space, va + at * PAGE_SIZE, n - at));
+    REPEAT(exo_page_unmap(space, va + at * PAGE_SIZE, n - at, 0));
 }
 
 int os_mmio_map(exo_handle_t mmio, exo_handle_t space, uint64_t va, uint64_t pa, uint64_t n, unsigned prot,

@@ -185,6 +185,13 @@ static void plant(int which)
     case 37:
         machine.cpu->current = NULL;
         break;
+    case 38:
+        CALL_OK(page_unmap, EXO_SELF_SPACE, VA, 1, EXO_LAZY);
+        frame()->epoch--; /* as if it could be handed out */
+        break;
+    case 39:
+        a.vcpu->space = b.env->home;
+        break;
     default:
         ((pte_t *)frame_address(root.env->home->root))[ARCH_TABLE_SLOT] |= PTE_WRITE;
     }
@@ -203,7 +210,7 @@ static Suite *suite(void)
     TCase *tc = tcase_create("audit");
 
     tcase_add_checked_fixture(tc, setup, NULL);
-    tcase_add_loop_test(tc, finds_what_is_wrong, 0, 39);
+    tcase_add_loop_test(tc, finds_what_is_wrong, 0, 41);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -81,6 +81,14 @@ static void hold(pfn_t pfn, uint64_t n)
     }
 }
 
+/* Zeroed a frame at a time, by whoever binds it. */
+static void hold_run(pfn_t pfn, uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++)
+        frame_zero(pfn + (pfn_t)i);
+    hold(pfn, n);
+}
+
 static void let_go(unsigned which)
 {
     for (uint64_t i = 0; i < held[which].n; i++) {
@@ -123,7 +131,7 @@ static void run_any(struct dice *d)
     ck_assert_int_eq(rc, oracle_has_run(n) ? 0 : -EXO_ENOMEM);
     if (!rc) {
         ck_assert(n == 1 || pfn % (1ull << (64 - __builtin_clzll(n - 1))) == 0);
-        hold(pfn, n);
+        hold_run(pfn, n);
     }
 }
 
@@ -142,7 +150,7 @@ static void run_below(struct dice *d)
         ck_assert_int_eq(rc, oracle_has_run(n) ? 0 : -EXO_ENOMEM);
     if (!rc) {
         ck_assert_uint_le(pfn + n, want.below);
-        hold(pfn, n);
+        hold_run(pfn, n);
     } else {
         ck_assert_int_eq(rc, -EXO_ENOMEM); /* it may give up early, but says so */
     }
@@ -266,6 +274,89 @@ START_TEST(full_reference_count)
 }
 END_TEST
 
+/* A device that always has something to say. */
+static void irq_again(void)
+{
+    CALL(irq_ack, EXO_FIRST_IRQ, 40);
+    root.vcpu->page->events = 0;
+    machine.irq_raised |= 1ull << 40;
+}
+
+/* K8 K14: a call that an interrupt cuts short says how far it came; the rest of the run stays the space's until another
+ * call goes on with it, or it is let go of, in one of four ways. */
+START_TEST(contiguous_in_pieces)
+{
+    const uint64_t va = 0x40000000, n = 100, contig = RW | EXO_ALLOC_CONTIG, more = contig | EXO_ALLOC_MORE;
+    uint64_t space = (uint64_t)CALL_OK(space_create, 0), frames = exo_free_frames(), done = 0;
+    struct binding first, b;
+
+    CALL_OK(irq_bind, EXO_FIRST_IRQ, 40, EXO_FIRST_VCPU, 0);
+    CALL_FAILS(EXO_EINVAL, page_alloc, space, va, n, EXO_WANT_ANY, RW | EXO_ALLOC_MORE);
+    CALL_FAILS(EXO_ESTATE, page_alloc, space, va, n, EXO_WANT_ANY, more);
+    while (done < (_i ? 20 : n)) {
+        irq_again();
+        done += (uint64_t)CALL_OK(page_alloc, space, va + done * PAGE_SIZE, n - done, EXO_WANT_ANY,
+                                  done ? more : contig);
+        ck_assert_uint_lt(done, n + 1);
+        exo_check();
+    }
+    ck_assert_uint_gt(exo_free_frames(), frames - n - 10);
+    ck_assert_uint_lt(exo_free_frames(), frames - n); /* all of it is paid for */
+    ck_assert(space_lookup(frame_address(cap_at(root.env, space)->object), va, &first));
+    for (uint64_t i = 0; i < done; i++) {
+        ck_assert(space_lookup(frame_address(cap_at(root.env, space)->object), va + i * PAGE_SIZE, &b));
+        ck_assert_uint_eq(b.pfn, first.pfn + i);
+    }
+    if (_i) {
+        CALL_FAILS(EXO_ESTATE, page_alloc, space, va, n - done, EXO_WANT_ANY, more);
+        CALL_FAILS(EXO_ESTATE, page_alloc, space, va + done * PAGE_SIZE, n - done - 1, EXO_WANT_ANY, more);
+        CALL_FAILS(EXO_EBUSY, page_alloc, EXO_SELF_SPACE, va, 1, first.pfn + done, RW);
+    }
+    if (_i == 1) { /* by saying so */
+        ck_assert_int_eq(CALL(page_alloc, space, va, 0, EXO_WANT_ANY, more), 0);
+    } else if (_i == 2) { /* by another run */
+        ck_assert_int_eq(CALL(page_alloc, space, 2 * va, 3, EXO_WANT_ANY, contig), 3);
+        CALL_OK(page_unmap, space, 2 * va, 3);
+    } else if (_i == 3) { /* as something is in the way */
+        CALL_OK(page_alloc, space, va + (done + 1) * PAGE_SIZE, 1, EXO_WANT_ANY, RW);
+        CALL_FAILS(EXO_EBOUND, page_alloc, space, va + done * PAGE_SIZE, n - done, EXO_WANT_ANY, more);
+        CALL_OK(page_unmap, space, va + (done + 1) * PAGE_SIZE, 1);
+    }
+    exo_check();
+    if (_i != 4) { /* or with its space */
+        CALL_FAILS(EXO_ESTATE, page_alloc, space, va + done * PAGE_SIZE, n - done, EXO_WANT_ANY, more);
+        for (uint64_t i = 0; i < done; i += 20)
+            CALL_OK(page_unmap, space, va + i * PAGE_SIZE, 20);
+        ck_assert_uint_eq(exo_free_frames(), frames);
+    }
+    while (CALL_OK(space_destroy, space))
+        exo_check();
+    ck_assert_uint_eq(exo_free_frames(), frames + 2);
+}
+END_TEST
+
+/* Ordinary pages: the same, and nothing waits for the next call. */
+START_TEST(cut_short)
+{
+    uint64_t frames = exo_free_frames(), done = 0;
+
+    CALL_OK(irq_bind, EXO_FIRST_IRQ, 40, EXO_FIRST_VCPU, 0);
+    for (unsigned calls = 0; done < 20; calls++) {
+        irq_again();
+        done += (uint64_t)CALL_OK(page_alloc, EXO_SELF_SPACE, 0x40000000 + done * PAGE_SIZE, 20 - done,
+                                  EXO_WANT_ANY, RW);
+        ck_assert_uint_eq(done, calls + 1);
+        exo_check();
+    }
+    CALL_OK(page_unmap, EXO_SELF_SPACE, 0x40000000, 8);
+    irq_again();
+    CALL_OK(page_unmap, EXO_SELF_SPACE, 0x40000000 + 8 * PAGE_SIZE, 12);
+    CALL_OK(page_unmap, EXO_SELF_SPACE, 0x40000000 + 8 * PAGE_SIZE, 12);
+    CALL_OK(page_unmap, EXO_SELF_SPACE, 0x40000000 + 16 * PAGE_SIZE, 4);
+    ck_assert_uint_eq(exo_free_frames(), frames);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("frames");
@@ -277,6 +368,8 @@ static Suite *suite(void)
     tcase_add_test(tc, until_nothing_is_left);
     tcase_add_test(tc, wanted_frames);
     tcase_add_test(tc, contiguous);
+    tcase_add_loop_test(tc, contiguous_in_pieces, 0, 5);
+    tcase_add_test(tc, cut_short);
     tcase_add_test(tc, full_reference_count);
     suite_add_tcase(s, tc);
     return s;

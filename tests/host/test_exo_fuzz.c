@@ -84,18 +84,19 @@ static uint64_t some_deadline(void)
 
 /* What each argument means: handles by type (E environment, S space, V vcpu, G gate with flags, T event, L slice, I irq,
  * M mmio, N info, H any), v address, n number, m small count, p protection, t deadline, w frame wanted, k token,
- * r rights, b bits, l line, d device, s slot, 0 mostly zero. */
+ * f protection, lazy or not, z nothing or lazy, r rights, b bits, l line, d device, s slot, 0 mostly zero. */
 static const char *const shapes[EXO_NCALLS] = {
     [EXO_CALL_call] = "Gnnnnnnt",     [EXO_CALL_reply_wait] = "knnnnnnt", [EXO_CALL_wait] = "bt",
     [EXO_CALL_yield] = "V",           [EXO_CALL_env_exit] = "n",          [EXO_CALL_env_stop] = "E",
     [EXO_CALL_env_destroy] = "E",     [EXO_CALL_page_alloc] = "Svmwp",    [EXO_CALL_page_map] = "SvSvmp",
-    [EXO_CALL_page_protect] = "Svmp", [EXO_CALL_page_unmap] = "Svm",      [EXO_CALL_space_destroy] = "S",
+    [EXO_CALL_page_protect] = "Svmf", [EXO_CALL_page_unmap] = "Svmz",     [EXO_CALL_space_destroy] = "S",
     [EXO_CALL_env_create] = "mTb",    [EXO_CALL_env_status] = "En",       [EXO_CALL_vcpu_create] = "E0Sv",
     [EXO_CALL_vcpu_start] = "Vn",     [EXO_CALL_slice_bind] = "LsV",      [EXO_CALL_slice_release] = "Ls",
     [EXO_CALL_gate_create] = "Vn",    [EXO_CALL_event_create] = "Vb",     [EXO_CALL_signal] = "Tb",
     [EXO_CALL_cap_grant] = "EHr00",   [EXO_CALL_cap_drop] = "H",          [EXO_CALL_cap_revoke] = "H",
     [EXO_CALL_irq_bind] = "IlVn",     [EXO_CALL_irq_ack] = "Il",          [EXO_CALL_mmio_map] = "MSvdmp",
-    [EXO_CALL_info_map] = "NnnSv",    [EXO_CALL_log_write] = "nnnnnnn",
+    [EXO_CALL_info_map] = "NnnSv",    [EXO_CALL_log_write] = "nnnnnnn",   [EXO_CALL_space_switch] = "S",
+    [EXO_CALL_asid_pin] = "S",        [EXO_CALL_asid_unpin] = "S",        [EXO_CALL_tlb_sync] = "Svm",
 };
 
 static uint64_t last_token;
@@ -119,6 +120,10 @@ static uint64_t argument(char shape)
         return dice_below(&d, 8) ? 1 + dice_below(&d, dice_below(&d, 2) ? 2 : 20) : some_number();
     case 'p':
         return dice_below(&d, 8) ? 1 + 2 * dice_below(&d, 2) : dice_below(&d, 256);
+    case 'f':
+        return argument('p') | (dice_below(&d, 2) ? EXO_LAZY : 0);
+    case 'z':
+        return dice_below(&d, 30) ? dice_below(&d, 2) * EXO_LAZY : some_number();
     case 'w':
         return dice_below(&d, 8) ? EXO_WANT_ANY
                                  : system_info->first_frame + dice_below(&d, system_info->nframes);
@@ -161,16 +166,14 @@ static uint64_t some_call(void)
     }
 }
 
+/* init lives on: it does not end itself, and nobody to whom it gave itself away ends it. */
 static bool allowed(struct vcpu *vcpu, uint64_t number, const uint64_t args[8])
 {
-    if (vcpu->env != root.env)
-        return true;
-    /* init lives on, and keeps its own page and capabilities. */
-    if (number == EXO_CALL_env_exit ||
-        ((number == EXO_CALL_env_stop || number == EXO_CALL_env_destroy) && cap_at(root.env, args[0]) &&
-         cap_at(root.env, args[0])->type == EXO_CAP_ENV && env_of(cap_at(root.env, args[0])) == root.env))
-        return false;
-    return true;
+    const struct cap *cap = cap_at(vcpu->env, args[0]);
+
+    if (number == EXO_CALL_env_stop || number == EXO_CALL_env_destroy)
+        return !cap || cap->type != EXO_CAP_ENV || cap_live(cap) || env_of(cap) != root.env;
+    return number != EXO_CALL_env_exit || vcpu->env != root.env;
 }
 
 static void one_call(void)

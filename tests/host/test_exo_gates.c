@@ -518,6 +518,169 @@ START_TEST(ring_of_death)
 }
 END_TEST
 
+/* ---- ends in pieces ------------------------------------------------------------------------------------------- */
+
+#define CROWD 300u
+#define PIECE 17u                    /* peers that one step may deal with, and one of the next vcpu */
+#define STEP_TICKS (1000u / 16u + 1) /* after which the timer goes on with it */
+
+static struct vcpu *crowd[CROWD];
+static struct actor many;
+static uint64_t many_gate, frames_at_first;
+
+/* `many` has 300 vcpus more, and a gate into the server. */
+static void setup_crowd(void)
+{
+    uint64_t mine;
+    struct actor warm_up;
+
+    exo_boot_ram(16 << 20);
+    warm_up = actor_make(100);
+    actor_destroy(&warm_up);
+    frames_at_first = exo_free_frames();
+    server = actor_make(100);
+    many = actor_make(1000);
+    mine = (uint64_t)CALL_OK(gate_create, server.vcpu_cap, 0);
+    many_gate = (uint64_t)CALL_OK(cap_grant, many.env_cap, mine, EXO_RIGHT_USE);
+    CALL_OK(cap_drop, mine);
+    as(&many);
+    for (unsigned i = 0; i < CROWD; i++) {
+        exo_handle_t handle;
+
+        crowd[i] = actor_vcpu(VA + i * PAGE_SIZE, &handle);
+    }
+}
+
+static void crowd_calls(unsigned first, unsigned end)
+{
+    for (unsigned i = first; i < end; i++) {
+        machine_run(crowd[i]);
+        CALL(call, many_gate, 1, 2, 3, 4, 5, 6, EXO_FOREVER);
+    }
+}
+
+static unsigned crowd_waiting(void)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < CROWD; i++)
+        if (crowd[i]->state == VCPU_CALLING || crowd[i]->state == VCPU_SENDING)
+            n++;
+        else
+            ck_assert_int_eq(result(crowd[i]), -EXO_EDEAD);
+    return n;
+}
+
+static void crowd_goes(void)
+{
+    as(&root);
+    actor_destroy(&many);
+    exo_check();
+    ck_assert_uint_eq(exo_free_frames(), frames_at_first);
+}
+
+/* K1 K29: 300 callers, some of them waiting for an answer, hear that the server ended, without anybody destroying it,
+ * in bounded steps; in between, calls of it fail at once. */
+START_TEST(callers_hear_in_pieces)
+{
+    unsigned left = CROWD;
+
+    crowd_calls(0, CROWD);
+    for (unsigned i = 0; i < CROWD / 2; i++) {
+        as(&server);
+        CALL(reply_wait, 0, 0, 0, 0, 0, 0, 0, EXO_FOREVER);
+    }
+    ck_assert_uint_eq(crowd_waiting(), CROWD);
+    exo_check();
+    as(_i ? &server : &root);
+    if (_i)
+        CALL(env_exit, 1); /* by itself */
+    else
+        CALL_OK(env_stop, server.env_cap);
+    ck_assert_int_eq(CALL_OK(env_status, server.env_cap, EXO_ENV_STATE), EXO_ENV_ENDED);
+    for (unsigned steps = 0; left; steps++) {
+        unsigned now = crowd_waiting();
+
+        exo_check();
+        ck_assert_uint_le(left - now, steps ? PIECE : 2 * PIECE); /* the end's own, and the way out's */
+        ck_assert_uint_lt(steps, CROWD / 8);
+        if (now && steps == 1) {
+            as(&many);
+            ck_assert_int_eq(CALL(call, many_gate, 1, 2, 3, 4, 5, 6, EXO_FOREVER), -EXO_EDEAD);
+            now = crowd_waiting();
+        }
+        left = now;
+        machine_advance(STEP_TICKS);
+    }
+    as(&root);
+    actor_destroy(&server);
+    crowd_goes();
+}
+END_TEST
+
+/* K8 K29: the same while it is destroyed: its frames go after the last of its callers was told. */
+START_TEST(callers_hear_while_it_goes)
+{
+    unsigned left = CROWD;
+    pfn_t pfn = vcpu_frame(server.vcpu);
+
+    crowd_calls(0, CROWD);
+    as(&root);
+    while (CALL_OK(env_destroy, server.env_cap)) {
+        unsigned now = crowd_waiting();
+
+        exo_check();
+        ck_assert_uint_le(left - now, 4 * PIECE);
+        ck_assert(now == 0 || frame_entry(pfn)->kind == EXO_FRAME_VCPU);
+        left = now;
+    }
+    ck_assert_uint_eq(left, 0);
+    CALL_OK(cap_drop, server.env_cap);
+    CALL_OK(cap_drop, server.space_cap);
+    CALL_OK(cap_drop, server.vcpu_cap);
+    crowd_goes();
+}
+END_TEST
+
+/* K1 K29: an environment of 300 vcpus, ready, calling and queueing, ends by itself: none of them runs again, is
+ * received, answered, woken or started, whether it is DEAD yet or not. */
+START_TEST(crowd_ends)
+{
+    uint64_t token;
+
+    crowd_calls(0, CROWD / 2);
+    as(&server);
+    CALL(reply_wait, 0, 0, 0, 0, 0, 0, 0, EXO_FOREVER);
+    token = x(server.vcpu, 0);
+    machine_run(many.vcpu);
+    ck_assert_int_eq(CALL(env_exit, 1), MACHINE_AWAY);
+    for (unsigned steps = 0; many.env->ending_at != &many.env->vcpus; steps++) {
+        unsigned dead = 0;
+
+        exo_check();
+        ck_assert_ptr_ne(machine.cpu->current->env, many.env);
+        ck_assert_uint_lt(steps, CROWD / 8);
+        if (steps == 0) {
+            as(&server);
+            ck_assert_int_eq(CALL(reply_wait, token, 0, 0, 0, 0, 0, 0, EXO_FOREVER), -EXO_ETOKEN);
+            server.vcpu->page->events = 0;
+            CALL(reply_wait, 0, 0, 0, 0, 0, 0, 0, 0);
+            ck_assert_int_le(result(server.vcpu), 0); /* no message of a dead one */
+            as(&root);
+            CALL_FAILS(EXO_ESTATE, vcpu_start, many.vcpu_cap, 0);
+            CALL_FAILS(EXO_ESTATE, yield, many.vcpu_cap);
+        }
+        for (unsigned i = 0; i < CROWD; i++)
+            dead += crowd[i]->state == VCPU_DEAD;
+        ck_assert_uint_le(dead, (steps + 8) * PIECE);
+        machine_advance(STEP_TICKS);
+    }
+    as(&root);
+    actor_destroy(&server);
+    crowd_goes();
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("gates");
@@ -541,6 +704,13 @@ static Suite *suite(void)
     tcase_add_test(tc, bad_reply_keeps_the_caller);
     tcase_add_test(tc, rounds_leave_nothing);
     tcase_add_loop_test(tc, ring_of_death, 0, 3);
+    suite_add_tcase(s, tc);
+    tc = tcase_create("ends in pieces");
+    tcase_add_checked_fixture(tc, setup_crowd, exo_check);
+    tcase_set_timeout(tc, 60);
+    tcase_add_loop_test(tc, callers_hear_in_pieces, 0, 2);
+    tcase_add_test(tc, callers_hear_while_it_goes);
+    tcase_add_test(tc, crowd_ends);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -380,6 +380,262 @@ START_TEST(destroyed_space_leaves_nothing)
 }
 END_TEST
 
+/* ---- lazily ----------------------------------------------------------------------------------------------------- */
+
+/* K13: a lazy change may be seen late, and by nobody else. */
+START_TEST(lazy_until_synced)
+{
+    uint64_t flushes;
+    struct binding b;
+    uint8_t *at;
+
+    CALL_OK(page_alloc, EXO_SELF_SPACE, VA, 8, EXO_WANT_ANY, RW);
+    at = machine_touch(VA, EXO_PROT_WRITE);
+    ck_assert_ptr_nonnull(machine_touch(VA + PAGE_SIZE, EXO_PROT_WRITE));
+    CALL_FAILS(EXO_EINVAL, page_unmap, EXO_SELF_SPACE, VA, 1, 1);
+    CALL_FAILS(EXO_EINVAL, page_unmap, EXO_SELF_SPACE, VA, 1, UINT64_MAX);
+    ck_assert(bound(VA, &b));
+    flushes = tlb_flushes();
+    CALL_OK(page_protect, EXO_SELF_SPACE, VA, 1, EXO_PROT_READ | EXO_LAZY);
+    CALL_OK(page_unmap, EXO_SELF_SPACE, VA + PAGE_SIZE, 1, EXO_LAZY);
+    ck_assert_uint_eq(tlb_flushes(), flushes);
+    exo_check();
+    ck_assert_ptr_eq(machine_touch(VA, EXO_PROT_WRITE), at); /* not yet */
+    ck_assert_ptr_nonnull(machine_touch(VA + PAGE_SIZE, EXO_PROT_WRITE));
+    ck_assert_int_eq(CALL(tlb_sync, EXO_SELF_SPACE, VA, 1), 0); /* a part */
+    exo_check();
+    ck_assert_ptr_null(machine_touch(VA, EXO_PROT_WRITE));
+    upcall_done();
+    ck_assert_ptr_nonnull(machine_touch(VA + PAGE_SIZE, EXO_PROT_WRITE));
+    ck_assert_int_eq(CALL(tlb_sync, EXO_SELF_SPACE, VA, 8), 0);
+    exo_check();
+    ck_assert_ptr_null(machine_touch(VA + PAGE_SIZE, EXO_PROT_READ));
+    upcall_done();
+    CALL_FAILS(EXO_ERANGE, tlb_sync, EXO_SELF_SPACE, VA + 1, 1);
+    CALL_FAILS(EXO_ERANGE, tlb_sync, EXO_SELF_SPACE, VA, UINT64_MAX);
+    CALL_FAILS(EXO_EHANDLE, tlb_sync, 0, VA, 1);
+    ck_assert_int_eq(CALL(tlb_sync, EXO_SELF_SPACE, VA, 1 << 20), 0); /* a large one: all of the space */
+    ck_assert_int_eq(CALL(tlb_sync, EXO_SELF_SPACE, VA, 0), 0);
+}
+END_TEST
+
+/* K13: the very frame that a TLB still leads to is asked for; whoever gets it, the TLB has let go. */
+START_TEST(stale_frames_are_not_handed_out)
+{
+    struct actor a = actor_make(64);
+    struct binding b;
+
+    CALL_OK(page_alloc, a.space_cap, VA, 1, EXO_WANT_ANY, RW); /* its tables are there */
+    CALL_OK(page_alloc, EXO_SELF_SPACE, VA, 4, EXO_WANT_ANY, RW);
+    CALL_OK(page_map, EXO_SELF_SPACE, VA + 8 * PAGE_SIZE, EXO_SELF_SPACE, VA, 1, RW);
+    ck_assert(bound(VA, &b));
+    *(uint64_t *)machine_touch(VA, EXO_PROT_WRITE) = 77;
+    /* One binding ends lazily, the last one not: it is stale all the same. */
+    CALL_OK(page_unmap, EXO_SELF_SPACE, VA, 1, EXO_LAZY);
+    CALL_OK(page_unmap, EXO_SELF_SPACE, VA + 8 * PAGE_SIZE, 1);
+    ck_assert_uint_eq(frame_entry(b.pfn)->kind, EXO_FRAME_FREE);
+    ck_assert_ptr_nonnull(machine_touch(VA, EXO_PROT_WRITE));
+    exo_check();
+    ck_assert_int_eq(
+        CALL(page_alloc, _i ? a.space_cap : EXO_SELF_SPACE, VA + (16 << PAGE_SHIFT), 1, b.pfn, RW), 1);
+    exo_check();
+    ck_assert_ptr_null(machine_touch(VA, EXO_PROT_READ));
+    upcall_done();
+    /* And an address gets another page only when no TLB holds the one before. */
+    ck_assert_ptr_nonnull(machine_touch(VA + PAGE_SIZE, EXO_PROT_WRITE));
+    CALL_OK(page_unmap, EXO_SELF_SPACE, VA + PAGE_SIZE, 1, EXO_LAZY);
+    CALL_OK(page_map, EXO_SELF_SPACE, VA + PAGE_SIZE, EXO_SELF_SPACE, VA + 2 * PAGE_SIZE, 1, 1);
+    exo_check();
+    ck_assert_ptr_null(machine_touch(VA + PAGE_SIZE, EXO_PROT_WRITE));
+    upcall_done();
+}
+END_TEST
+
+/* K13 K11: lazily and not, synced and not, in several spaces, with ASIDs that roll over. */
+START_TEST(lazy_at_random)
+{
+    struct dice d = {(uint64_t)_i * 7 + 1};
+    uint64_t spaces[6];
+
+    machine.asid_bits = 3;
+    for (unsigned i = 0; i < ARRAY_LEN(spaces); i++)
+        spaces[i] = (uint64_t)CALL_OK(space_create, 0);
+    for (unsigned step = 0; step < 2500; step++) {
+        uint64_t space = spaces[dice_below(&d, ARRAY_LEN(spaces))], va = VA + dice_below(&d, 32) * PAGE_SIZE;
+        uint64_t n = 1 + dice_below(&d, 4), lazy = dice_below(&d, 3) ? EXO_LAZY : 0;
+
+        switch (dice_below(&d, 9)) {
+        case 0:
+        case 1:
+            CALL(page_alloc, space, va, n, EXO_WANT_ANY, RW);
+            break;
+        case 2:
+            CALL(page_unmap, space, va, n, lazy);
+            break;
+        case 3:
+            CALL(page_protect, space, va, n, (dice_below(&d, 2) ? EXO_PROT_READ : RW) | lazy);
+            break;
+        case 4:
+            CALL(page_map, space, va, spaces[dice_below(&d, ARRAY_LEN(spaces))], va ^ PAGE_SIZE, 1, 1);
+            break;
+        case 5:
+            CALL(tlb_sync, space, va, dice_below(&d, 2) ? n : 100);
+            break;
+        case 6:
+            CALL_OK(space_switch, space);
+            break;
+        default:
+            if (!machine_touch(va, dice_below(&d, 2) ? EXO_PROT_READ : EXO_PROT_WRITE))
+                upcall_done();
+        }
+        exo_check();
+    }
+    CALL_OK(space_switch, EXO_SELF_SPACE);
+    for (unsigned i = 0; i < ARRAY_LEN(spaces); i++)
+        while (CALL_OK(space_destroy, spaces[i]))
+            exo_check();
+}
+END_TEST
+
+/* ---- several spaces in one environment ------------------------------------------------------------------------ */
+
+/* What the current vcpu reads at VA. */
+static uint64_t word_at_va(void)
+{
+    const uint64_t *word = machine_touch(VA, EXO_PROT_READ);
+
+    ck_assert_ptr_nonnull(word);
+    return *word;
+}
+
+/* K11: a vcpu moves between spaces of its environment, and each move costs no flush. */
+START_TEST(vcpu_changes_spaces)
+{
+    uint64_t before, other = (uint64_t)CALL_OK(space_create, 0), flushes;
+    struct vcpu *second;
+    exo_handle_t handle;
+
+    second = actor_vcpu(0x200000, &handle);
+    CALL_OK(page_alloc, EXO_SELF_SPACE, VA, 1, EXO_WANT_ANY, RW);
+    CALL_OK(page_alloc, other, VA, 2, EXO_WANT_ANY, RW);
+    *(uint64_t *)machine_touch(VA, EXO_PROT_WRITE) = 1;
+    ck_assert_int_eq(CALL(space_switch, other), 0);
+    ck_assert_uint_eq(word_at_va(), 0);
+    *(uint64_t *)machine_touch(VA, EXO_PROT_WRITE) = 2;
+    exo_check();
+    /* Faults are told as of the space that it runs in. */
+    ck_assert_ptr_null(machine_touch(VA + PAGE_SIZE, EXO_PROT_EXEC));
+    ck_assert_uint_eq(root.vcpu->page->detail, EXO_PROT_EXEC | EXO_ACCESS_BOUND);
+    upcall_done();
+    machine_run(second); /* another vcpu stays where it was */
+    ck_assert_uint_eq(word_at_va(), 1);
+    as(&root);
+    ck_assert_uint_eq(word_at_va(), 2);
+    flushes = tlb_flushes();
+    for (unsigned i = 0; i < 20; i++) {
+        ck_assert_int_eq(CALL(space_switch, i % 2 ? other : EXO_SELF_SPACE), 0);
+        ck_assert_uint_eq(word_at_va(), i % 2 ? 2 : 1);
+    }
+    ck_assert_uint_eq(tlb_flushes(), flushes);
+    CALL_FAILS(EXO_EBUSY, space_destroy, other);
+    ck_assert_int_eq(CALL(space_switch, EXO_SELF_SPACE), 0);
+    before = exo_free_frames();
+    while (CALL_OK(space_destroy, other))
+        CALL_FAILS(EXO_EDEAD, space_switch, other);
+    CALL_FAILS(EXO_EDEAD, space_switch, other);
+    ck_assert_uint_gt(exo_free_frames(), before);
+    ck_assert_uint_eq(word_at_va(), 1);
+}
+END_TEST
+
+/* K11: pinned spaces keep their ASID while all others change theirs all the time. */
+START_TEST(pinned_asids_stay)
+{
+    uint64_t spaces[40], pinned[40] = {0}, flushes;
+    struct dice d = {(uint64_t)_i + 3};
+    unsigned npins = 0, nstays = 0;
+
+    machine.asid_bits = 4;
+    for (uint64_t i = 0; i < ARRAY_LEN(spaces); i++) {
+        spaces[i] = (uint64_t)CALL_OK(space_create, 0);
+        CALL_OK(page_alloc, spaces[i], VA, 1, EXO_WANT_ANY, RW);
+        CALL_OK(space_switch, spaces[i]);
+        *(uint64_t *)machine_touch(VA, EXO_PROT_WRITE) = i;
+    }
+    for (unsigned step = 0; step < 1500; step++) {
+        uint64_t i = dice_below(&d, ARRAY_LEN(spaces));
+
+        CALL_OK(space_switch, spaces[i]);
+        ck_assert_uint_eq(word_at_va(), i);
+        ck_assert_uint_lt(machine.asid, 16);
+        if (pinned[i] > 1) { /* its ASID is known */
+            ck_assert_uint_eq(machine.asid, pinned[i] - 1);
+            nstays++;
+        } else if (pinned[i]) {
+            pinned[i] = machine.asid + 1;
+        }
+        if (step % 10 == 0) { /* sometimes of the one that runs */
+            i = dice_below(&d, 3) ? dice_below(&d, ARRAY_LEN(spaces)) : i;
+            if (pinned[i]) {
+                CALL_FAILS(EXO_ESTATE, asid_pin, spaces[i]);
+                ck_assert_int_eq(CALL(asid_unpin, spaces[i]), 0);
+                pinned[i] = 0;
+                npins--;
+            } else if (npins == 4) {
+                CALL_FAILS(EXO_EFULL, asid_pin, spaces[i]);
+            } else {
+                CALL_FAILS(EXO_ESTATE, asid_unpin, spaces[i]);
+                ck_assert_int_eq(CALL(asid_pin, spaces[i]), 0);
+                pinned[i] = 1;
+                npins++;
+            }
+            ck_assert_ptr_nonnull(machine_touch(VA, EXO_PROT_READ)); /* the caller's is still in the MMU */
+        }
+        if (step % 20 == 0 || pinned[i])
+            exo_check();
+    }
+    ck_assert_uint_gt(nstays, 20);
+    CALL_OK(space_switch, EXO_SELF_SPACE);
+    for (uint64_t i = 0; i < ARRAY_LEN(spaces); i++)
+        while (CALL_OK(space_destroy, spaces[i]))
+            ;
+    exo_check();
+    for (unsigned i = 0; i < 4; i++) { /* those that were destroyed pin no more */
+        spaces[i] = (uint64_t)CALL_OK(space_create, 0);
+        ck_assert_int_eq(CALL(asid_pin, spaces[i]), 0);
+    }
+    flushes = tlb_flushes();
+    for (unsigned i = 0; i < 40; i++)
+        CALL_OK(space_switch, i % 5 == 4 ? EXO_SELF_SPACE : spaces[i % 5]);
+    ck_assert_uint_le(tlb_flushes() - flushes, 1);
+}
+END_TEST
+
+START_TEST(only_ones_own_spaces)
+{
+    struct actor a = actor_make(64);
+    uint64_t given, read, own = (uint64_t)CALL_OK(space_create, 0);
+
+    CALL_FAILS(EXO_ESTATE, space_switch, a.space_cap);
+    CALL_FAILS(EXO_ETYPE, space_switch, EXO_SELF_ENV);
+    CALL_FAILS(EXO_EHANDLE, space_switch, 0);
+    read = (uint64_t)CALL_OK(cap_grant, EXO_SELF_ENV, own, EXO_RIGHT_READ);
+    CALL_FAILS(EXO_ERIGHTS, space_switch, read);
+    given = (uint64_t)CALL_OK(cap_grant, a.env_cap, own, EXO_RIGHTS_ALL);
+    as(&a);
+    CALL_FAILS(EXO_ESTATE, space_switch, given);
+    exo_check();
+    as(&root);
+    /* An environment ends while its vcpu runs somewhere else than at home. */
+    as(&a);
+    given = (uint64_t)CALL_OK(space_create, 0);
+    ck_assert_int_eq(CALL(space_switch, given), 0);
+    exo_check();
+    as(&root);
+    actor_destroy(&a);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("spaces");
@@ -400,6 +656,12 @@ static Suite *suite(void)
     tcase_add_test(tc, tables_leave_the_caches);
     tcase_add_test(tc, asids_roll_over);
     tcase_add_test(tc, destroyed_space_leaves_nothing);
+    tcase_add_test(tc, lazy_until_synced);
+    tcase_add_loop_test(tc, stale_frames_are_not_handed_out, 0, 2);
+    tcase_add_loop_test(tc, lazy_at_random, 0, 4);
+    tcase_add_test(tc, vcpu_changes_spaces);
+    tcase_add_loop_test(tc, pinned_asids_stay, 0, 4);
+    tcase_add_test(tc, only_ones_own_spaces);
     suite_add_tcase(s, tc);
     return s;
 }

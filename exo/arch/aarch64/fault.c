@@ -98,7 +98,8 @@ static bool is_wrong_tree(uint64_t esr, uint64_t far)
 {
     const struct cpu *cpu = cpu_this();
 
-    return (esr & 0x3f) == EXTERNAL_ABORT && mmu_device_paddr(far) && (!cpu->info || cpu->info->switches == 0);
+    return (esr & 0x3f) == EXTERNAL_ABORT && mmu_device_paddr(far) &&
+           (!cpu->info || cpu->info->switches == 0);
 }
 
 void trap_kernel(uint64_t esr, uint64_t elr, uint64_t far, uint64_t sp)

@@ -31,7 +31,7 @@ static void by_handle(uint64_t h)
         return;
     try("another's memory", h, exo_page_map(EXO_SELF_SPACE, SPARE, h, 0x400000, 1, EXO_PROT_READ));
     try("a place in another's memory", h, exo_page_map(h, SPARE, EXO_SELF_SPACE, 0x400000, 1, EXO_PROT_READ));
-    try("another's pages", h, exo_page_unmap(h, 0x400000, 1));
+    try("another's pages", h, exo_page_unmap(h, 0x400000, 1, 0));
     if (h == EXO_SELF_ENV)
         return;
     try("another's end", h, exo_env_stop(h));

@@ -24,8 +24,14 @@ static int64_t table(uint64_t i)
 
 static int64_t run(uint64_t i)
 {
-    return exo_page_alloc(EXO_SELF_SPACE, SPARE + i * (256 * PAGE_SIZE), 256, EXO_WANT_ANY,
-                          EXO_PROT_READ | EXO_PROT_WRITE | EXO_ALLOC_CONTIG);
+    uint64_t va = SPARE + i * (256 * PAGE_SIZE), flags = EXO_PROT_READ | EXO_PROT_WRITE | EXO_ALLOC_CONTIG;
+    int64_t rc = 1;
+
+    for (uint64_t done = 0; done < 256 && rc > 0; done += (uint64_t)rc) {
+        rc = exo_page_alloc(EXO_SELF_SPACE, va + done * PAGE_SIZE, 256 - done, EXO_WANT_ANY, flags);
+        flags |= EXO_ALLOC_MORE;
+    }
+    return rc;
 }
 
 static int64_t space(uint64_t i)

@@ -299,17 +299,24 @@ struct exo_vcpu_page *peer_page(const struct peer *peer)
     return (struct exo_vcpu_page *)PEER_VA(peer->slot);
 }
 
+int program_bind(exo_handle_t space)
+{
+    int64_t rc = share(space, program_start, program_data, EXO_PROT_READ | EXO_PROT_EXEC);
+
+    if (rc >= 0)
+        rc = share(space, program_data, program_end, EXO_PROT_READ | EXO_PROT_WRITE);
+    if (rc >= 0)
+        rc = exo_page_map(space, (uint64_t)machine, EXO_SELF_SPACE, (uint64_t)machine, 1, EXO_PROT_READ);
+    if (rc >= 0)
+        rc = exo_mmio_map(EXO_FIRST_MMIO, space, UART_VA, uart_at, 1, EXO_PROT_READ | EXO_PROT_WRITE);
+    return rc < 0 ? (int)rc : 0;
+}
+
 static int furnish(struct peer *p)
 {
     uint64_t page = PEER_VA(p->slot), stack = page + 16 * PAGE_SIZE;
-    int64_t rc = share(p->space, program_start, program_data, EXO_PROT_READ | EXO_PROT_EXEC);
+    int64_t rc = program_bind(p->space);
 
-    if (rc >= 0)
-        rc = share(p->space, program_data, program_end, EXO_PROT_READ | EXO_PROT_WRITE);
-    if (rc >= 0)
-        rc = exo_page_map(p->space, (uint64_t)machine, EXO_SELF_SPACE, (uint64_t)machine, 1, EXO_PROT_READ);
-    if (rc >= 0)
-        rc = exo_mmio_map(EXO_FIRST_MMIO, p->space, UART_VA, uart_at, 1, EXO_PROT_READ | EXO_PROT_WRITE);
     if (rc >= 0)
         rc = exo_page_alloc(p->space, stack, PEER_STACK_PAGES, EXO_WANT_ANY, EXO_PROT_READ | EXO_PROT_WRITE);
     if (rc >= 0)
@@ -409,7 +416,7 @@ void destroy(exo_handle_t env)
 
 void peer_end(const struct peer *peer)
 {
-    exo_page_unmap(EXO_SELF_SPACE, PEER_VA(peer->slot), 1);
+    exo_page_unmap(EXO_SELF_SPACE, PEER_VA(peer->slot), 1, 0);
     destroy(peer->env);
     exo_cap_drop(peer->env);
     exo_cap_drop(peer->space);
@@ -429,7 +436,7 @@ exo_handle_t peer_give(const struct peer *peer, exo_handle_t cap, unsigned right
 void clear_range(exo_handle_t space, uint64_t va, uint64_t n)
 {
     while (n) {
-        int64_t done = exo_page_unmap(space, va, n);
+        int64_t done = exo_page_unmap(space, va, n, 0);
 
         if (done <= 0)
             return;

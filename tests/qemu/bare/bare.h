@@ -99,6 +99,8 @@ struct exo_vcpu_page *my_page(void);
 unsigned my_place(void); /* 0: the first program; 1 + slot: a peer */
 uint64_t events_take(uint64_t mask);
 void destroy(exo_handle_t env);
+/* Binds this program's code, data and devices in another space, where they are in this one. */
+int program_bind(exo_handle_t space);
 void clear_range(exo_handle_t space, uint64_t va, uint64_t n);
 /* Call, with one word in and out. */
 int64_t call1(exo_handle_t gate, uint64_t word, uint64_t *answer, uint64_t deadline);

@@ -99,10 +99,10 @@ static void check_handles(void)
         check_bad_handle(wild[i], &error, &zeros);
     check("K5 every call refuses wild handles", error);
     check("x1 to x18 are zero after every refused call", zeros);
-    check_is("K5 handle 0 names nothing", exo_page_unmap(0, SPARE, 1), -EXO_EHANDLE);
+    check_is("K5 handle 0 names nothing", exo_page_unmap(0, SPARE, 1, 0), -EXO_EHANDLE);
     check_is("K21 a handle of another generation names nothing",
-             exo_page_unmap(EXO_SELF_SPACE + (1u << EXO_HANDLE_INDEX_BITS), SPARE, 1), -EXO_EHANDLE);
-    check_is("a handle of another type: EXO_ETYPE", exo_page_unmap(EXO_SELF_ENV, SPARE, 1), -EXO_ETYPE);
+             exo_page_unmap(EXO_SELF_SPACE + (1u << EXO_HANDLE_INDEX_BITS), SPARE, 1, 0), -EXO_EHANDLE);
+    check_is("a handle of another type: EXO_ETYPE", exo_page_unmap(EXO_SELF_ENV, SPARE, 1, 0), -EXO_ETYPE);
     check_is("a gate is no event", exo_signal(EXO_FIRST_VCPU, 1), -EXO_ETYPE);
 }
 
@@ -158,7 +158,7 @@ static void check_rights(void)
     check_is("without MANAGE a space cannot be destroyed", exo_space_destroy(fixed), -EXO_ERIGHTS);
     check_is("a capability is dropped", exo_cap_drop(weak), 0);
     check_is("its handle names nothing then", exo_cap_drop(weak), -EXO_EHANDLE);
-    check_is("and never again what it named", exo_page_unmap(weak, SPARE, 1), -EXO_EHANDLE);
+    check_is("and never again what it named", exo_page_unmap(weak, SPARE, 1, 0), -EXO_EHANDLE);
     exo_cap_drop(fixed);
 }
 
@@ -168,7 +168,7 @@ static void check_narrowing(void)
 
     check_is("K18 device registers can be granted by part",
              exo_mmio_map(part, EXO_SELF_SPACE, SPARE, uart_at, 1, EXO_PROT_READ), 1);
-    exo_page_unmap(EXO_SELF_SPACE, SPARE, 1);
+    exo_page_unmap(EXO_SELF_SPACE, SPARE, 1, 0);
     check_is("K18 and nothing beside that part",
              exo_mmio_map(part, EXO_SELF_SPACE, SPARE, uart_at + PAGE_SIZE, 1, EXO_PROT_READ), -EXO_ERANGE);
     check_is("K18 nor more of it", exo_mmio_map(part, EXO_SELF_SPACE, SPARE, uart_at, 2, EXO_PROT_READ),
@@ -192,12 +192,12 @@ static void check_revocation(void)
     check("grants of grants", (int32_t)grandchild > 0);
     while (exo_cap_revoke(parent) > 0)
         ;
-    check_is("K27 revoking takes what was derived", exo_page_unmap(child, SPARE, 1), -EXO_EHANDLE);
-    check_is("K27 and what was derived from that", exo_page_unmap(grandchild, SPARE, 1), -EXO_EHANDLE);
-    check_is("and leaves the capability itself", exo_page_unmap(parent, SPARE, 1), 1);
+    check_is("K27 revoking takes what was derived", exo_page_unmap(child, SPARE, 1, 0), -EXO_EHANDLE);
+    check_is("K27 and what was derived from that", exo_page_unmap(grandchild, SPARE, 1, 0), -EXO_EHANDLE);
+    check_is("and leaves the capability itself", exo_page_unmap(parent, SPARE, 1, 0), 1);
     child = grant_self(parent, EXO_RIGHTS_ALL, 0, 0);
     exo_cap_drop(parent);
-    check_is("what was derived outlives a drop", exo_page_unmap(child, SPARE, 1), 1);
+    check_is("what was derived outlives a drop", exo_page_unmap(child, SPARE, 1, 0), 1);
     exo_cap_drop(child);
 }
 

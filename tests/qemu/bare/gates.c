@@ -185,9 +185,9 @@ static void taker(uint64_t pages)
         words.w[1] = page->recv.prot;
         words.w[2] = page->recv.cap;
         words.w[3] = page->recv.npages ? *(volatile uint64_t *)WINDOW : 0;
-        words.w[4] = page->recv.cap ? (uint64_t)exo_page_unmap(page->recv.cap, SPARE, 1) : 0;
+        words.w[4] = page->recv.cap ? (uint64_t)exo_page_unmap(page->recv.cap, SPARE, 1, 0) : 0;
         if (page->recv.npages)
-            exo_page_unmap(EXO_SELF_SPACE, WINDOW, page->recv.npages);
+            exo_page_unmap(EXO_SELF_SPACE, WINDOW, page->recv.npages, 0);
     }
 }
 

@@ -25,9 +25,9 @@ static void check_exit(void)
     check("nor get a vcpu", exo_vcpu_create(peer.env, 0, EXO_SELF_SPACE, EXO_FIRST_VCPU_VA) < 0);
     destroy(peer.env);
     check_is("K21 its handle is dead then", exo_env_status(peer.env, EXO_ENV_STATE), -EXO_EDEAD);
-    check_is("K21 its space's too", exo_page_unmap(peer.space, SPARE, 1), -EXO_EDEAD);
+    check_is("K21 its space's too", exo_page_unmap(peer.space, SPARE, 1, 0), -EXO_EDEAD);
     check_is("K21 its vcpu's too", exo_vcpu_start(peer.vcpu, 0), -EXO_EDEAD);
-    exo_page_unmap(EXO_SELF_SPACE, (uint64_t)peer_page(&peer), 1);
+    exo_page_unmap(EXO_SELF_SPACE, (uint64_t)peer_page(&peer), 1, 0);
     exo_cap_drop(peer.env);
     exo_cap_drop(peer.space);
     exo_cap_drop(peer.vcpu);

@@ -36,7 +36,7 @@ static void check_alloc(void)
     check_is("bound addresses are not bound again", alloc(SPARE + PAGE_SIZE, 1, RW), -EXO_EBOUND);
     check_is("nor a range of which a part is", alloc(SPARE - PAGE_SIZE, 2, RW), -EXO_EBOUND);
     check("a refused range binds nothing", probe(do_read, SPARE - PAGE_SIZE).reason == EXO_UPCALL_FAULT);
-    check_is("unmapping counts pages", exo_page_unmap(EXO_SELF_SPACE, SPARE, 4), 4);
+    check_is("unmapping counts pages", exo_page_unmap(EXO_SELF_SPACE, SPARE, 4, 0), 4);
     check("K13 an unmapped page is gone at once", probe(do_read, SPARE).reason == EXO_UPCALL_FAULT);
     check_is("K8 every frame is back, tables too", (int64_t)free_frames(), (int64_t)before);
     check_is("0 pages are no error", alloc(SPARE, 0, RW), 0);
@@ -62,7 +62,7 @@ static void check_ranges(void)
         uint64_t va = bad[i].va, n = bad[i].n;
 
         check_is(bad[i].what, alloc(va, n, RW), -EXO_ERANGE);
-        others_ok &= exo_page_unmap(EXO_SELF_SPACE, va, n) == -EXO_ERANGE;
+        others_ok &= exo_page_unmap(EXO_SELF_SPACE, va, n, 0) == -EXO_ERANGE;
         others_ok &= exo_page_protect(EXO_SELF_SPACE, va, n, EXO_PROT_READ) == -EXO_ERANGE;
         others_ok &= exo_page_map(EXO_SELF_SPACE, va, EXO_SELF_SPACE, SPARE, n, EXO_PROT_READ) == -EXO_ERANGE;
         others_ok &= exo_page_map(EXO_SELF_SPACE, SPARE, EXO_SELF_SPACE, va, n, EXO_PROT_READ) == -EXO_ERANGE;
@@ -97,7 +97,7 @@ static void check_protection(void)
     check("and keeps its content", *word(SPARE) == 7);
     check_is("what is not bound cannot be protected",
              exo_page_protect(EXO_SELF_SPACE, SPARE + PAGE_SIZE, 1, EXO_PROT_READ), -EXO_EUNBOUND);
-    exo_page_unmap(EXO_SELF_SPACE, SPARE, 1);
+    exo_page_unmap(EXO_SELF_SPACE, SPARE, 1, 0);
 }
 
 static void check_sharing(void)
@@ -117,9 +117,9 @@ static void check_sharing(void)
              exo_page_map(EXO_SELF_SPACE, SPARE + 2 * PAGE_SIZE, EXO_SELF_SPACE, SPARE + 3 * PAGE_SIZE, 1,
                           EXO_PROT_READ),
              -EXO_EUNBOUND);
-    exo_page_unmap(EXO_SELF_SPACE, SPARE, 1);
+    exo_page_unmap(EXO_SELF_SPACE, SPARE, 1, 0);
     check("K3 a page lives while something binds it", *word(other) == 99);
-    exo_page_unmap(EXO_SELF_SPACE, other, 1);
+    exo_page_unmap(EXO_SELF_SPACE, other, 1, 0);
     check_is("K3 and is freed with the last binding", (int64_t)free_frames(), (int64_t)before);
 }
 
@@ -137,8 +137,24 @@ static uint32_t any_free_frame(void)
     check("K5 the frame table is not writable", probe(do_write, (uint64_t)table).reason == EXO_UPCALL_FAULT);
     check_is("K5 and cannot be made so", exo_page_protect(EXO_SELF_SPACE, (uint64_t)table, 1, RW),
              -EXO_ERIGHTS);
-    exo_page_unmap(EXO_SELF_SPACE, (uint64_t)table, 1);
+    exo_page_unmap(EXO_SELF_SPACE, (uint64_t)table, 1, 0);
     return found;
+}
+
+/* However many calls it takes. */
+static int64_t alloc_run(uint64_t va, uint64_t n)
+{
+    uint64_t flags = RW | EXO_ALLOC_CONTIG, done = 0;
+
+    while (done < n) {
+        int64_t rc = exo_page_alloc(EXO_SELF_SPACE, va + done * PAGE_SIZE, n - done, EXO_WANT_ANY, flags);
+
+        if (rc <= 0)
+            return rc;
+        done += (uint64_t)rc;
+        flags |= EXO_ALLOC_MORE;
+    }
+    return (int64_t)done;
 }
 
 static void check_by_number(void)
@@ -156,12 +172,11 @@ static void check_by_number(void)
                                                        machine->first_frame + machine->nframes, RW) < 0);
     check_is("K20 nor one whose number wraps",
              exo_page_alloc(EXO_SELF_SPACE, SPARE + PAGE_SIZE, 1, 1ull << 32, RW), -EXO_EINVAL);
-    exo_page_unmap(EXO_SELF_SPACE, SPARE, 1);
+    exo_page_unmap(EXO_SELF_SPACE, SPARE, 1, 0);
     exo_page_alloc(EXO_SELF_SPACE, SPARE, 1, frame, RW);
     check("a freed page comes back zeroed", all_zero(SPARE));
-    exo_page_unmap(EXO_SELF_SPACE, SPARE, 1);
-    check_is("512 pages in one run",
-             exo_page_alloc(EXO_SELF_SPACE, SPARE, 512, EXO_WANT_ANY, RW | EXO_ALLOC_CONTIG), 512);
+    exo_page_unmap(EXO_SELF_SPACE, SPARE, 1, 0);
+    check_is("512 pages in one run", alloc_run(SPARE, 512), 512);
     clear_range(EXO_SELF_SPACE, SPARE, 512);
 }
 
@@ -182,7 +197,7 @@ static void check_devices(void)
         refused += exo_mmio_map(EXO_FIRST_MMIO, EXO_SELF_SPACE, SPARE + pa, pa, 1, RW) == -EXO_ERANGE;
     check("K5 the kernel's interrupt controller is not handed out", refused >= 2);
     for (uint64_t pa = 0x08000000; pa < 0x08100000; pa += PAGE_SIZE)
-        exo_page_unmap(EXO_SELF_SPACE, SPARE + pa, 1);
+        exo_page_unmap(EXO_SELF_SPACE, SPARE + pa, 1, 0);
     check_is("K20 an address that wraps",
              exo_mmio_map(EXO_FIRST_MMIO, EXO_SELF_SPACE, SPARE, 0ull - PAGE_SIZE, 2, RW), -EXO_ERANGE);
     check_is("K5 code from devices: refused",
@@ -205,8 +220,134 @@ static void check_windows(void)
              -EXO_ERIGHTS);
 }
 
+/* ---- lazily ------------------------------------------------------------------------------------------------- */
+
+/* A processor may forget at any time: what can be seen is that nothing stale is left once it has been asked for. */
+static void check_lazy(void)
+{
+    uint64_t before = free_frames();
+    unsigned clean = 0, gone = 0;
+
+    check_is("flags that do not exist are refused", exo_page_unmap(EXO_SELF_SPACE, SPARE, 1, 1), -EXO_EINVAL);
+    alloc(SPARE, 64, RW);
+    for (unsigned i = 0; i < 64; i++)
+        word(SPARE + i * PAGE_SIZE)[0] = i;
+    for (unsigned i = 0; i < 32; i++)
+        exo_page_protect(EXO_SELF_SPACE, SPARE + i * PAGE_SIZE, 1, EXO_PROT_READ | EXO_LAZY);
+    check_is("K13 lazy changes are synced", exo_tlb_sync(EXO_SELF_SPACE, SPARE, 32), 0);
+    for (unsigned i = 0; i < 32; i++)
+        gone += probe(do_write, SPARE + i * PAGE_SIZE).detail == (EXO_PROT_WRITE | EXO_ACCESS_BOUND);
+    check_is("K13 and show then: no page is writable", gone, 32);
+    check_is("K13 pages are unmapped lazily", exo_page_unmap(EXO_SELF_SPACE, SPARE, 62, EXO_LAZY), 62);
+    exo_tlb_sync(EXO_SELF_SPACE, SPARE, 1 << 20);
+    gone = 0;
+    for (unsigned i = 0; i < 62; i++)
+        gone += probe(do_read, SPARE + i * PAGE_SIZE).reason == EXO_UPCALL_FAULT;
+    check_is("K13 and after a sync of much more they are gone", gone, 62);
+    alloc(SPARE, 62, RW);
+    for (unsigned i = 0; i < 62; i++)
+        word(SPARE + i * PAGE_SIZE)[0] = i;
+    exo_page_unmap(EXO_SELF_SPACE, SPARE, 62, EXO_LAZY); /* never synced */
+    alloc(SPARE + 512 * PAGE_SIZE, 62, RW);
+    gone = 0;
+    for (unsigned i = 0; i < 62; i++) {
+        gone += probe(do_write, SPARE + i * PAGE_SIZE).reason == EXO_UPCALL_FAULT;
+        clean += all_zero(SPARE + (512 + i) * PAGE_SIZE);
+    }
+    check_is("K13 frames that were given up lazily come back without any way to them", gone, 62);
+    check_is("K13 and zeroed", clean, 62);
+    exo_page_unmap(EXO_SELF_SPACE, SPARE + 512 * PAGE_SIZE, 62, EXO_LAZY);
+    exo_page_unmap(EXO_SELF_SPACE, SPARE + 62 * PAGE_SIZE, 2, EXO_LAZY);
+    check_is("K8 every frame is back", (int64_t)free_frames(), (int64_t)before);
+}
+
+/* ---- several spaces, one vcpu ------------------------------------------------------------------------------ */
+
+static bool furnish(exo_handle_t space)
+{
+    uint64_t stack = EXO_FIRST_STACK_TOP - EXO_FIRST_STACK_PAGES * PAGE_SIZE;
+
+    return program_bind(space) == 0 &&
+           exo_page_map(space, EXO_FIRST_VCPU_VA, EXO_SELF_SPACE, EXO_FIRST_VCPU_VA, 1, RW) == 1 &&
+           exo_page_map(space, stack, EXO_SELF_SPACE, stack, EXO_FIRST_STACK_PAGES, RW) ==
+               (int64_t)EXO_FIRST_STACK_PAGES &&
+           exo_page_alloc(space, SPARE, 1, EXO_WANT_ANY, RW) == 1;
+}
+
+static void check_switch(void)
+{
+    uint64_t before = free_frames(), seen = 0;
+    exo_handle_t other = (exo_handle_t)exo_space_create();
+    int64_t left;
+
+    alloc(SPARE, 1, RW);
+    *word(SPARE) = 1;
+    check("a second space can be furnished", furnish(other));
+    check_is("K11 a vcpu goes to another space", exo_space_switch(other), 0);
+    check("K11 and sees its memory", all_zero(SPARE));
+    *word(SPARE) = 2;
+    check("K11 faults are those of the space that it runs in",
+          probe(do_jump, SPARE).detail == (EXO_PROT_EXEC | EXO_ACCESS_BOUND));
+    check_is("K11 a space in use is not destroyed", exo_space_destroy(other), -EXO_EBUSY);
+    for (unsigned i = 0; i < 1000; i++) {
+        exo_space_switch(i & 1 ? other : EXO_SELF_SPACE);
+        seen += *word(SPARE) == (i & 1 ? 2 : 1);
+    }
+    check_is("K11 a thousand switches, each to the right memory", (int64_t)seen, 1000);
+    check_is("K11 its ASID can be pinned", exo_asid_pin(other), 0);
+    check_is("K11 once", exo_asid_pin(other), -EXO_ESTATE);
+    check("K11 pinned, it still shows its memory", *word(SPARE) == 2);
+    check_is("K11 it can be unpinned while it is in use", exo_asid_unpin(other), 0);
+    check("K11 and shows its memory under a new one", *word(SPARE) == 2);
+    check_is("K11 once", exo_asid_unpin(other), -EXO_ESTATE);
+    check_is("K11 and back home", exo_space_switch(EXO_SELF_SPACE), 0);
+    check("K11 home is as it was", *word(SPARE) == 1);
+    do
+        left = exo_space_destroy(other);
+    while (left > 0);
+    check_is("K11 a space that nobody runs in is destroyed", left, 0);
+    exo_cap_drop(other);
+    exo_page_unmap(EXO_SELF_SPACE, SPARE, 1, 0);
+    check_is("K11 every frame is back", (int64_t)free_frames(), (int64_t)before);
+}
+
+/* More spaces than an eight-bit ASID tells apart: each switch is to the right one, the pinned one too. */
+static void check_many(void)
+{
+    static exo_handle_t spaces[300];
+    unsigned n = sizeof(spaces) / sizeof(*spaces), right = 0, made = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        int64_t rc = exo_space_create();
+
+        spaces[i] = rc < 0 ? 0 : (exo_handle_t)rc;
+        made += rc >= 0 && furnish(spaces[i]);
+    }
+    check_is("K11 300 spaces can be made", made, n);
+    exo_asid_pin(spaces[7]);
+    for (unsigned round = 0; made == n && round < 3; round++) {
+        for (unsigned i = 0; i < n; i++) {
+            exo_space_switch(spaces[i]);
+            right += *word(SPARE) == (round ? i : 0);
+            *word(SPARE) = i;
+            exo_space_switch(spaces[7]);
+            right += *word(SPARE) == (round || i >= 7 ? 7 : 0);
+        }
+    }
+    exo_space_switch(EXO_SELF_SPACE);
+    check_is("K11 each shows its own memory, three times round", right, made == n ? 6 * n : 1);
+    for (unsigned i = 0; i < n; i++) {
+        while (exo_space_destroy(spaces[i]) > 0)
+            ;
+        exo_cap_drop(spaces[i]);
+    }
+}
+
 void check_memory(void)
 {
+    check_lazy();
+    check_switch();
+    check_many();
     check_alloc();
     check_ranges();
     check_protection();

@@ -68,7 +68,7 @@ static uint64_t number(void)
     uint64_t n = next() & 15 ? next() % EXO_NCALLS : next() % 200;
     bool ends = n == EXO_CALL_env_exit || n == EXO_CALL_env_stop || n == EXO_CALL_env_destroy;
 
-    return ends && next() & 127 ? EXO_CALL_page_alloc : n;
+    return ends && next() & 63 ? EXO_CALL_page_alloc : n;
 }
 
 static void random_page(void)
