@@ -30,8 +30,7 @@ struct cpu {
     uint64_t slot_end; /* when the current slot ends, in ticks */
     uint32_t nowned;   /* slots with an owner */
     struct slot slots[CPU_SLOTS];
-    uint32_t
-        call_serial; /* of the last call delivered: counted here, as a vcpu's frame may become another's */
+    uint32_t call_serial; /* of the last call delivered; not the vcpu's, whose frame may become another's */
     struct exo_cpu_info *info;
     struct exo_log *log;
 };

@@ -54,6 +54,14 @@ int fs_place_node(struct fs_server *fs, const struct fs_place *place, struct ram
     return err;
 }
 
+/* The path that a request names, len bytes at the start of its buffer, and the node there. */
+static int existing_read(struct fs_server *fs, const struct os_peer *peer, uint64_t len,
+                         struct fs_place *place, struct ramfs_node **node)
+{
+    int err = fs_place_read(fs, peer, 0, len, place);
+    return err != 0 ? err : fs_place_node(fs, place, node);
+}
+
 /* ---- operations ---------------------------------------------------------------------------------------------- */
 
 int64_t fs_op_stat_path(struct os_server *os, struct os_peer *peer, struct os_words *w)
@@ -62,9 +70,7 @@ int64_t fs_op_stat_path(struct os_server *os, struct os_peer *peer, struct os_wo
     struct ramfs_node *node;
     struct fs_place place;
     struct fs_stat st;
-    int err = fs_place_read(fs, peer, 0, w->w[1], &place);
-    if (err == 0)
-        err = fs_place_node(fs, &place, &node);
+    int err = existing_read(fs, peer, w->w[1], &place, &node);
     if (err != 0)
         return err;
     if (sizeof(st) > peer->buf_bytes)
@@ -102,9 +108,7 @@ int64_t fs_op_unlink(struct os_server *os, struct os_peer *peer, struct os_words
     struct fs_server *fs = fs_server_of(os);
     struct ramfs_node *node;
     struct fs_place place;
-    int err = fs_place_read(fs, peer, 0, w->w[1], &place);
-    if (err == 0)
-        err = fs_place_node(fs, &place, &node);
+    int err = existing_read(fs, peer, w->w[1], &place, &node);
     if (err != 0)
         return err;
     return node->type == RAMFS_DIR ? -EISDIR : ramfs_unlink(&fs->ram, place.dir, place.name);
@@ -114,9 +118,7 @@ int64_t fs_op_unlink(struct os_server *os, struct os_peer *peer, struct os_words
 static int places_read(struct fs_server *fs, const struct os_peer *peer, const struct os_words *w,
                        struct fs_place *from, struct ramfs_node **node, struct fs_place *to)
 {
-    int err = fs_place_read(fs, peer, 0, w->w[1], from);
-    if (err == 0)
-        err = fs_place_node(fs, from, node);
+    int err = existing_read(fs, peer, w->w[1], from, node);
     if (err == 0)
         err = fs_place_read(fs, peer, w->w[1], w->w[2], to);
     if (err == 0 && to->must_be_dir && (*node)->type != RAMFS_DIR)
@@ -153,9 +155,7 @@ int64_t fs_op_chmod(struct os_server *os, struct os_peer *peer, struct os_words 
     struct fs_server *fs = fs_server_of(os);
     struct ramfs_node *node;
     struct fs_place place;
-    int err = fs_place_read(fs, peer, 0, w->w[2], &place);
-    if (err == 0)
-        err = fs_place_node(fs, &place, &node);
+    int err = existing_read(fs, peer, w->w[2], &place, &node);
     if (err != 0)
         return err;
     node->mode = w->w[1] & MODE_MASK;
@@ -174,9 +174,7 @@ int64_t fs_op_utime(struct os_server *os, struct os_peer *peer, struct os_words 
     struct fs_server *fs = fs_server_of(os);
     struct ramfs_node *node;
     struct fs_place place;
-    int err = fs_place_read(fs, peer, 0, w->w[3], &place);
-    if (err == 0)
-        err = fs_place_node(fs, &place, &node);
+    int err = existing_read(fs, peer, w->w[3], &place, &node);
     if (err != 0)
         return err;
     uint64_t now = fs->ram.ops->now_ns(fs->ram.ctx);
