@@ -29,7 +29,7 @@ static struct cap_table *table_of(const struct cap *cap, uint32_t *index)
 /* What kind of frame an object of each type is made of; FREE: the type has no object. */
 static const uint8_t object_kind[EXO_NCAP_TYPES] = {
     [EXO_CAP_ENV] = EXO_FRAME_ENV,   [EXO_CAP_SPACE] = EXO_FRAME_SPACE, [EXO_CAP_VCPU] = EXO_FRAME_VCPU,
-    [EXO_CAP_GATE] = EXO_FRAME_VCPU, [EXO_CAP_EVENT] = EXO_FRAME_VCPU,
+    [EXO_CAP_GATE] = EXO_FRAME_VCPU, [EXO_CAP_EVENT] = EXO_FRAME_VCPU,  [EXO_CAP_DOMAIN] = EXO_FRAME_IOTABLE,
 };
 
 int cap_live(const struct cap *cap)

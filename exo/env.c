@@ -4,7 +4,8 @@
 #include "panic.h"
 
 void (*env_tell)(pfn_t vcpu, uint32_t serial, uint64_t bits);
-bool (*env_vcpus_end)(struct env *env);
+enum env_ending (*env_vcpus_end)(struct env *env);
+bool (*env_runs_on)(const struct env *env, const struct cpu *cpu);
 void (*env_vcpu_free)(struct env *env);
 
 pfn_t env_frame(const struct env *env)
@@ -46,6 +47,7 @@ static void env_init(struct env *env, struct env *parent)
     list_init(&env->children);
     list_init(&env->in_parent);
     list_init(&env->spaces);
+    list_init(&env->domains);
     list_init(&env->vcpus);
     list_init(&env->in_endings);
     if (parent)
@@ -91,14 +93,32 @@ int env_new_first(pfn_t pfn, uint64_t limit, struct env **out)
     return env_furnish(env);
 }
 
+/* Other CPUs that run it are told to let go. */
+static void evict(struct env *env)
+{
+    for (unsigned i = 0; i < ncpus; i++)
+        if (&cpus[i] != cpu_this() && env_runs_on(env, &cpus[i])) {
+            cpus[i].evict = true;
+            cpu_attend(&cpus[i]);
+            arch_cpu_kick(&cpus[i]);
+        }
+}
+
 /* One piece; the environment waits behind the others for its next. */
 static void ending_step(struct env *env)
 {
+    struct cpu *cpu = cpu_this();
+    enum env_ending left;
+
     list_remove(&env->in_endings);
-    if (env_vcpus_end(env))
+    left = env_vcpus_end(env);
+    if (left != ENDING_DONE)
+        list_add_tail(&cpu->endings, &env->in_endings);
+    if (list_empty(&cpu->endings))
         return;
-    list_add_tail(&cpu_this()->endings, &env->in_endings);
-    cpu_this()->resched = 1; /* so that the timer is set for the next */
+    cpu->resched = 1; /* so that the timer is set for the next */
+    if (left != ENDING_WAITS)
+        cpu_attend(cpu);
 }
 
 void env_endings_step(void)
@@ -115,7 +135,10 @@ void env_end(struct env *env, enum exo_end_reason reason, uint64_t code, uint64_
     env->code = code;
     env->pc = pc;
     env->address = address;
+    env->owner.account.wanted = ACCOUNT_STEADY;
+    env->owner.account.reclaim = 0;
     env->ending_at = env->vcpus.next;
+    evict(env);
     ending_step(env);
     if (!env->parent)
         boot_fail("the first program ended (reason %u, status %lu, pc 0x%lx, address 0x%lx)", reason, code,
@@ -134,6 +157,10 @@ static void release_one(struct env *env)
 {
     if (!list_empty(&env->in_endings)) {
         ending_step(env);
+        return;
+    }
+    if (!list_empty(&env->domains)) {
+        domain_end_step(list_entry(env->domains.next, struct domain, in_env));
         return;
     }
     if (!list_empty(&env->vcpus)) {

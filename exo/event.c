@@ -2,11 +2,25 @@
 
 #include "slice.h"
 
+#define NOTES_AT_ONCE 32u
+
 uint64_t event_pending(const struct vcpu *vcpu)
 {
     const volatile struct exo_vcpu_page *page = vcpu->page;
 
     return page->events & page->upcall_events;
+}
+
+bool event_interrupts(const struct vcpu *vcpu)
+{
+    const volatile struct exo_vcpu_page *page = vcpu->page;
+
+    return event_pending(vcpu) || (vcpu->notices.due && !page->upcall_masked);
+}
+
+bool event_ends_receive(const struct vcpu *vcpu)
+{
+    return event_pending(vcpu) & ~EXO_EVENT_CALL || vcpu->notices.due;
 }
 
 /* Whether events wake a vcpu from its state, and with which result. */
@@ -17,33 +31,116 @@ static bool wakes(const struct vcpu *vcpu, int64_t *result)
     switch (vcpu->state) {
     case VCPU_WAITING:
         *result = (int64_t)(page->events & vcpu->wait_mask);
-        return *result || (event_pending(vcpu) && !page->upcall_masked);
+        return *result || (event_interrupts(vcpu) && !page->upcall_masked);
     case VCPU_RECEIVING:
         *result = 0;
-        return event_pending(vcpu) & ~EXO_EVENT_CALL;
+        return event_ends_receive(vcpu);
     case VCPU_SENDING:
     case VCPU_CALLING:
         *result = -EXO_EINTR;
-        return vcpu->interruptible && event_pending(vcpu);
+        return vcpu->interruptible && event_interrupts(vcpu);
     default:
         return false;
     }
 }
 
-static void post(struct vcpu *vcpu, uint64_t bits, void (*wake)(struct vcpu *))
+/* Does what follows from a change of its state concern another CPU's vcpus? */
+static bool peer_is_remote(const struct vcpu *vcpu)
+{
+    return (vcpu->state == VCPU_SENDING || vcpu->state == VCPU_CALLING) && vcpu->peer->cpu != vcpu->cpu;
+}
+
+/* Its CPU shall look at its event word. */
+static void leave_note(struct vcpu *vcpu)
+{
+    struct cpu *cpu = vcpu->cpu;
+    bool first;
+
+    lock_take(&cpu->inbox_lock);
+    first = list_empty(&cpu->inbox);
+    if (list_empty(&vcpu->in_inbox))
+        list_add_tail(&cpu->inbox, &vcpu->in_inbox);
+    lock_drop(&cpu->inbox_lock);
+    cpu_attend(cpu);
+    if (cpu == cpu_this())
+        cpu->resched = 1;
+    else if (first)
+        arch_cpu_kick(cpu);
+}
+
+/* Its event word has changed: on its own CPU, or in world mode.  False: it takes the world. */
+static bool look(struct vcpu *vcpu, void (*wake)(struct vcpu *))
 {
     int64_t result = 0;
 
-    if (vcpu_ended(vcpu))
-        return;
-    arch_atomic_or(&vcpu->page->events, bits);
     if (vcpu->state == VCPU_RUNNING) {
         vcpu->cpu->resched = 1;
+        if (vcpu_is_remote(vcpu))
+            arch_cpu_kick(vcpu->cpu);
     } else if (wakes(vcpu, &result)) {
+        if (peer_is_remote(vcpu) && !cpu_this()->world)
+            return false;
         vcpu_unqueue(vcpu);
         vcpu_result(vcpu, result);
         wake(vcpu);
     }
+    return true;
+}
+
+static void post(struct vcpu *vcpu, uint64_t bits, void (*wake)(struct vcpu *))
+{
+    if (vcpu_ended(vcpu))
+        return;
+    arch_atomic_or(&vcpu->page->events, bits);
+    if ((vcpu_is_remote(vcpu) && !cpu_this()->world) || !look(vcpu, wake))
+        leave_note(vcpu);
+}
+
+static struct vcpu *inbox_take(struct cpu *cpu)
+{
+    struct vcpu *vcpu = NULL;
+
+    lock_take(&cpu->inbox_lock);
+    if (!list_empty(&cpu->inbox)) {
+        vcpu = list_entry(cpu->inbox.next, struct vcpu, in_inbox);
+        list_remove(&vcpu->in_inbox);
+    }
+    lock_drop(&cpu->inbox_lock);
+    return vcpu;
+}
+
+/* Who set the bits stands in another CPU's trace ring; that they woke it, in this one's. */
+static void noted_ready(struct vcpu *vcpu)
+{
+    if (vcpu->cpu->trace.on)
+        trace_put(vcpu->cpu, EXO_TRACE_WAKE,
+                  (struct trace_words){.what = EXO_TRACE_BY_SIGNAL,
+                                       .vcpu = vcpu_frame(vcpu),
+                                       .a = env_frame(vcpu->env),
+                                       .b = vcpu->page->events});
+    slice_ready(vcpu);
+}
+
+void event_notes(void)
+{
+    struct cpu *cpu = cpu_this();
+
+    for (unsigned i = 0; i < NOTES_AT_ONCE; i++) {
+        struct vcpu *vcpu = inbox_take(cpu);
+
+        if (!vcpu)
+            return;
+        if (!vcpu_ended(vcpu) && !look(vcpu, noted_ready)) {
+            leave_note(vcpu); /* it may be gone by the time that the world is ours: then so is the note */
+            world_upgrade();
+            vcpu = inbox_take(cpu);
+            if (vcpu && !vcpu_ended(vcpu))
+                look(vcpu, noted_ready);
+            world_leave();
+        }
+    }
+    cpu_attend(cpu); /* there may be more */
+    arch_cpu_kick(cpu);
 }
 
 void event_post(struct vcpu *vcpu, uint64_t bits)
@@ -51,9 +148,14 @@ void event_post(struct vcpu *vcpu, uint64_t bits)
     post(vcpu, bits, slice_ready);
 }
 
+void event_notice(struct vcpu *vcpu)
+{
+    post(vcpu, 0, slice_ready);
+}
+
 void event_post_urgent(struct vcpu *vcpu, uint64_t bits)
 {
-    post(vcpu, bits, slice_urgent);
+    post(vcpu, bits, vcpu_is_remote(vcpu) ? slice_ready : slice_urgent);
 }
 
 void event_block(struct vcpu *vcpu, enum vcpu_state state, uint64_t deadline)
@@ -78,13 +180,16 @@ void event_wait(struct vcpu *vcpu, uint64_t mask, uint64_t deadline)
     event_block(vcpu, VCPU_WAITING, deadline);
 }
 
-static void expired(struct vcpu *vcpu)
+static bool expired(struct vcpu *vcpu)
 {
     int64_t result = vcpu->state == VCPU_WAITING ? 0 : -EXO_ETIMEDOUT;
 
+    if (peer_is_remote(vcpu) && !cpu_this()->world)
+        return false;
     vcpu_unqueue(vcpu);
     vcpu_result(vcpu, result);
     slice_ready(vcpu);
+    return true;
 }
 
 static void tell(pfn_t pfn, uint32_t serial, uint64_t bits)

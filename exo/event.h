@@ -1,7 +1,9 @@
 /* Events: bits in a vcpu's event word, and waiting for them or for a time.
  *
  * The word lies in the shared page: the kernel sets bits, the user clears them, both atomically.  A waiter is woken
- * by the same step that sets its bit, so no wakeup can fall between. */
+ * by the same step that sets its bit, so no wakeup can fall between.  For a vcpu of another CPU the bit is set, a note put
+ * into that CPU's inbox, and the CPU interrupted: it takes the note out first and reads the word after, so whoever
+ * begins to wait meanwhile either sees the bit himself or is looked at. */
 #ifndef EXO_EVENT_H
 #define EXO_EVENT_H
 
@@ -13,11 +15,19 @@ void event_post(struct vcpu *vcpu, uint64_t bits);
 /* The same for a device's interrupt: whoever waits for it runs at once. */
 void event_post_urgent(struct vcpu *vcpu, uint64_t bits);
 
+/* A notice was put down for the vcpu: as for an event that it listens for. */
+void event_notice(struct vcpu *vcpu);
+
 /* call: wait, of the current vcpu. */
 void event_wait(struct vcpu *vcpu, uint64_t mask, uint64_t deadline);
 /* Blocks the current vcpu in this state until somebody wakes it, or the deadline. */
 void event_block(struct vcpu *vcpu, enum vcpu_state state, uint64_t deadline);
+/* Looks at the vcpus whose event words other CPUs have changed. */
+void event_notes(void);
 /* The events that interrupt reply_wait and interruptible calls. */
 uint64_t event_pending(const struct vcpu *vcpu);
+/* Does an event or a notice end a wait or an interruptible call, and reply_wait, of this vcpu? */
+bool event_interrupts(const struct vcpu *vcpu);
+bool event_ends_receive(const struct vcpu *vcpu);
 
 #endif

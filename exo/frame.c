@@ -1,8 +1,11 @@
 #include "frame.h"
 
+#include "cpu.h"
 #include "panic.h"
 
-struct exo_system *system_info;
+#define CACHE_MAX 32u /* frames in a CPU's cache, and then some go back: */
+#define CACHE_SPILL 4u
+#define CACHE_REFILL_ORDER 4u /* what an empty one gets at once */
 
 static struct exo_frame *table;
 static pfn_t first_frame;
@@ -29,10 +32,17 @@ pfn_t frame_number(const struct exo_frame *frame)
     return first_frame + (pfn_t)(frame - table);
 }
 
+static int64_t *counts(void)
+{
+    return system_info->frames[cpu_this()->id].of;
+}
+
 static void set_kind(struct exo_frame *f, enum exo_frame_kind kind)
 {
-    system_info->frames[f->kind]--;
-    system_info->frames[kind]++;
+    int64_t *count = counts();
+
+    count[f->kind]--;
+    count[kind]++;
     f->kind = (uint8_t)kind;
 }
 
@@ -174,9 +184,8 @@ void frames_init(struct exo_frame *entries, pfn_t first, uint32_t n)
         for (unsigned k = 0; k < FRAME_ORDERS; k++)
             free_lists[zone][k] = 0;
     }
-    for (unsigned k = 0; k < EXO_NFRAME_KINDS; k++)
-        system_info->frames[k] = 0;
-    system_info->frames[EXO_FRAME_FREE] = n;
+    __builtin_memset(system_info->frames, 0, sizeof(system_info->frames));
+    counts()[EXO_FRAME_FREE] = n;
     system_info->first_frame = first;
     system_info->nframes = n;
 }
@@ -199,7 +208,9 @@ void frames_add(pfn_t first, uint64_t n)
 
         while (order + 1 < FRAME_ORDERS && !(first & (1u << order)) && 2ull << order <= n)
             order++;
+        lock_take(lock_shared(EXO_LOCK_FRAMES));
         block_put(first, order);
+        lock_drop(lock_shared(EXO_LOCK_FRAMES));
         first += 1u << order;
         n -= 1ull << order;
     }
@@ -212,44 +223,119 @@ static pfn_t account_frame(const struct account *account)
     return paddr_to_pfn(virt_to_phys(account));
 }
 
+uint64_t account_allows(const struct account *account)
+{
+    return min_u64(account->limit, account->wanted);
+}
+
+uint64_t account_in_use(const struct account *account)
+{
+    return account->used + account->reserved;
+}
+
+static bool account_has_room(const struct account *account, uint64_t n)
+{
+    uint64_t top = account_allows(account), in_use = account_in_use(account);
+
+    return n == 0 || (in_use <= top && n <= top - in_use);
+}
+
 static int account_charge(struct account *account, uint64_t n)
 {
-    if (n > account->limit - account->used - account->reserved)
-        return -EXO_EQUOTA;
-    account->used += n;
+    uint64_t top = account_allows(account); /* it and `reserved` grow in world mode only */
+    uint64_t reserved = __atomic_load_n(&account->reserved, __ATOMIC_RELAXED);
+    uint64_t used = __atomic_load_n(&account->used, __ATOMIC_RELAXED);
+
+    do {
+        if (n > top || used + reserved > top - n)
+            return -EXO_EQUOTA;
+    } while (!__atomic_compare_exchange_n(&account->used, &used, used + n, true, __ATOMIC_RELAXED,
+                                          __ATOMIC_RELAXED));
     return 0;
 }
 
-/* An ended account goes with its last frame.  (Its own ENV frame is charged to its parent, which may go in turn; their
- * depth is bounded: env.h.) */
-static void account_settle(struct account *account)
+static void account_refund(struct account *account, uint64_t n)
 {
-    if (account->ended && account->used == 0 && account->reserved == 0)
-        frame_free(account_frame(account));
+    uint64_t before = __atomic_fetch_sub(&account->used, n, __ATOMIC_RELAXED);
+
+    ASSERT(before >= n);
 }
 
-/* n charged frames less.  Where the account has ended, its limit shrinks with it, and so on up as far as its
- * ancestors have ended too. */
+static void frame_release(pfn_t pfn);
+
+/* n frames less in an ended account: its limit shrinks with what it gives back, and so on up as far as its ancestors have
+ * ended too.  With its last frame it goes itself; its ENV frame is charged to its parent, which may go in turn.  (Their
+ * depth is bounded: env.h.) */
+static void ended_refund(struct account *account, uint64_t n)
+{
+    lock_take(lock_shared(EXO_LOCK_ACCOUNTS));
+    for (;;) {
+        struct account *parent = account->parent;
+
+        account_refund(account, n);
+        for (struct account *a = account; a->ended; a = a->parent) {
+            a->limit -= n;
+            __atomic_fetch_sub(&a->parent->reserved, n, __ATOMIC_RELAXED);
+        }
+        if (account->used || account->reserved)
+            break;
+        frame_release(account_frame(account));
+        account = parent;
+        n = 1;
+        if (!account->ended) {
+            account_refund(account, 1);
+            break;
+        }
+    }
+    lock_drop(lock_shared(EXO_LOCK_ACCOUNTS));
+}
+
 static void account_uncharge(struct account *account, uint64_t n)
 {
-    ASSERT(account->used >= n);
-    account->used -= n;
-    for (struct account *a = account; a->ended; a = a->parent) {
-        a->limit -= n;
-        a->parent->reserved -= n;
-    }
-    account_settle(account);
+    if (account->ended)
+        ended_refund(account, n);
+    else
+        account_refund(account, n);
 }
 
 int account_open(struct account *account, struct account *parent, uint64_t limit)
 {
     if (parent) {
-        if (limit > parent->limit - parent->used - parent->reserved)
+        if (!account_has_room(parent, limit))
             return -EXO_EQUOTA;
         parent->reserved += limit;
     }
-    *account = (struct account){.limit = limit, .parent = parent};
+    *account = (struct account){.limit = limit, .parent = parent, .wanted = ACCOUNT_STEADY};
     return 0;
+}
+
+int account_raise(struct account *account, uint64_t limit)
+{
+    ASSERT(limit >= account->limit);
+    if (!account_has_room(account->parent, limit - account->limit))
+        return -EXO_EQUOTA;
+    account->parent->reserved += limit - account->limit;
+    account->limit = limit;
+    account->wanted = ACCOUNT_STEADY;
+    return 0;
+}
+
+uint64_t account_lower(struct account *account, uint64_t limit)
+{
+    uint64_t now = max_u64(limit, account_in_use(account));
+
+    ASSERT(limit <= account->limit);
+    account->parent->reserved -= account->limit - now;
+    account->limit = now;
+    account->wanted = now > limit ? limit : ACCOUNT_STEADY;
+    return now - limit;
+}
+
+bool account_covers(const struct account *account, const struct account *of)
+{
+    while (of && of != account)
+        of = of->parent;
+    return of != NULL;
 }
 
 void account_end(struct account *account)
@@ -258,40 +344,65 @@ void account_end(struct account *account)
 
     ASSERT(!account->ended && account->parent);
     account->ended = true;
-    for (struct account *a = account; a->ended; a = a->parent) {
-        a->limit -= unused;
-        a->parent->reserved -= unused;
-    }
-    account_settle(account);
+    account->used += unused; /* and gives them back, as if it had had them */
+    ended_refund(account, unused);
 }
 
+/* The entry that holds references, epoch and mark.  (Other kinds put other things into .entries.) */
+static struct exo_frame *holder(pfn_t pfn)
+{
+    struct exo_frame *f = frame_entry(pfn);
+
+    if (__builtin_expect(f->entries == EXO_LARGE_PART, 0) && f->kind == EXO_FRAME_USER)
+        return frame_entry(pfn & ~(pfn_t)(EXO_LARGE_PAGES - 1));
+    return f;
+}
+
+pfn_t frame_head(pfn_t pfn)
+{
+    return frame_number(holder(pfn));
+}
+
+/* Others may note a later one at the same time, of another binding: that one stays. */
 void frame_note_stale(pfn_t pfn)
 {
-    frame_entry(pfn)->epoch = tlb_epoch();
+    uint32_t *epoch = &holder(pfn)->epoch;
+    uint32_t seen = __atomic_load_n(epoch, __ATOMIC_ACQUIRE);
+
+    while (!__atomic_compare_exchange_n(epoch, &seen, tlb_epoch(), true, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        ;
 }
 
 bool frame_is_stale(pfn_t pfn)
 {
-    return frame_entry(pfn)->epoch == tlb_epoch();
+    return holder(pfn)->epoch == tlb_epoch();
 }
 
 /* ---- frames --------------------------------------------------------------------------------------------- */
+
+/* What it held is gone for whoever sees a table entry that leads to it, another CPU's table walker among them. */
+static void clear(pfn_t pfn)
+{
+    if (frame_entry(pfn)->epoch == tlb_epoch()) /* its own: a part's is from before it was one */
+        tlb_flush_all();                        /* and with it all others': a range has at most one */
+    arch_page_zero(frame_address(pfn));
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+}
 
 static void claim(pfn_t pfn, struct account *account, enum exo_frame_kind kind)
 {
     struct exo_frame *f = frame_entry(pfn);
 
-    if (frame_is_stale(pfn))
-        tlb_flush_all(); /* and with it all others': a range has at most one */
     set_kind(f, kind);
     f->order1 = 0;
     f->entries = 0;
     f->account = account_frame(account);
     f->refs = 0;
+    f->reclaim = 0;
     f->next = f->prev = 0;
     if (kind != EXO_FRAME_USER)
         f->serial++;
-    arch_page_zero(frame_address(pfn));
+    clear(pfn);
 }
 
 void frame_adopt(pfn_t pfn, enum exo_frame_kind kind, struct account *account)
@@ -304,17 +415,115 @@ void frame_adopt(pfn_t pfn, enum exo_frame_kind kind, struct account *account)
     account->used++;
 }
 
-static int take(unsigned order, const struct frame_want *want, pfn_t *out)
+/* ---- each CPU's cache ------------------------------------------------------------------------------------ */
+
+static void cache_push(struct frame_cache *cache, pfn_t pfn)
+{
+    struct exo_frame *f = frame_entry(pfn);
+
+    f->order1 = 0;
+    f->next = cache->first;
+    cache->first = pfn;
+    cache->n++;
+}
+
+static pfn_t cache_pop(struct frame_cache *cache)
+{
+    pfn_t pfn = cache->first;
+
+    cache->first = frame_entry(pfn)->next;
+    cache->n--;
+    return pfn;
+}
+
+static int cache_refill(struct frame_cache *cache)
+{
+    unsigned order = CACHE_REFILL_ORDER;
+    pfn_t block;
+    int rc;
+
+    lock_take(lock_shared(EXO_LOCK_FRAMES));
+    while ((rc = block_take(order, 0, &block)) && order)
+        order--;
+    lock_drop(lock_shared(EXO_LOCK_FRAMES));
+    for (pfn_t i = 0; !rc && i < 1u << order; i++)
+        cache_push(cache, block + (1u << order) - 1 - i);
+    return rc;
+}
+
+static void cache_spill(struct frame_cache *cache, uint32_t left)
+{
+    lock_take(lock_shared(EXO_LOCK_FRAMES));
+    while (cache->n > left) {
+        pfn_t pfn = cache_pop(cache);
+
+        frame_entry(pfn)->next = 0;
+        block_put(pfn, 0);
+    }
+    lock_drop(lock_shared(EXO_LOCK_FRAMES));
+}
+
+/* In world mode: all free frames are in the free lists. */
+static void caches_empty(void)
+{
+    for (unsigned i = 0; i < ncpus; i++)
+        cache_spill(&cpus[i].frames, 0);
+}
+
+pfn_t frame_cached_first(const struct cpu *cpu)
+{
+    return cpu->frames.first;
+}
+
+/* ---- taking ------------------------------------------------------------------------------------------------ */
+
+static int want_check(unsigned order, const struct frame_want *want)
 {
     uint64_t n = 1ull << order;
 
     if (want->pfn == EXO_WANT_ANY)
-        return block_take(order, want->below, out);
+        return 0;
     if (want->pfn < first_frame || want->pfn - first_frame >= nframes || (want->pfn & (n - 1)) ||
         (want->below && want->pfn + n > want->below))
         return -EXO_EINVAL;
-    *out = (pfn_t)want->pfn;
-    return block_take_at((pfn_t)want->pfn, order);
+    return 0;
+}
+
+static int take_from_lists(unsigned order, const struct frame_want *want, pfn_t *out)
+{
+    int rc;
+
+    lock_take(lock_shared(EXO_LOCK_FRAMES));
+    if (want->pfn == EXO_WANT_ANY) {
+        rc = block_take(order, want->below, out);
+    } else {
+        *out = (pfn_t)want->pfn;
+        rc = block_take_at((pfn_t)want->pfn, order);
+    }
+    lock_drop(lock_shared(EXO_LOCK_FRAMES));
+    return rc;
+}
+
+/* Before the answer is no, the caches of all CPUs are looked into. */
+static int take(unsigned order, const struct frame_want *want, pfn_t *out)
+{
+    struct cpu *cpu = cpu_this();
+    int rc = want_check(order, want);
+
+    if (rc)
+        return rc;
+    if (order == 0 && want->pfn == EXO_WANT_ANY && want->below == 0) {
+        if (cpu->frames.n || !cache_refill(&cpu->frames)) {
+            *out = cache_pop(&cpu->frames);
+            return 0;
+        }
+    } else if (!take_from_lists(order, want, out)) {
+        return 0;
+    }
+    if (!cpu->world)
+        return NEEDS_WORLD;
+    caches_empty();
+    return take_from_lists(order, want, out);
 }
 
 int frame_alloc(struct account *account, enum exo_frame_kind kind, const struct frame_want *want, pfn_t *out)
@@ -325,29 +534,42 @@ int frame_alloc(struct account *account, enum exo_frame_kind kind, const struct 
         return rc;
     rc = take(0, want ? want : &want_any, out);
     if (rc) {
-        account->used--;
+        account_refund(account, 1);
         return rc;
     }
     claim(*out, account, kind);
     return 0;
 }
 
-/* A few instructions a frame, as there are up to EXO_CONTIG_MAX.  All were of one kind. */
-static void run_mark(pfn_t first, uint64_t n, enum exo_frame_kind kind, pfn_t account)
+static void entry_mark(struct exo_frame *f, uint64_t word)
 {
-    struct exo_frame *f = frame_entry(first);
-
-    system_info->frames[f->kind] -= n;
-    system_info->frames[kind] += n;
-    for (uint64_t i = 0; i < n; i++, f++) {
-        f->kind = (uint8_t)kind;
-        f->order1 = 0;
-        f->entries = 0;
-        f->account = account;
-    }
+    __builtin_memcpy(__builtin_assume_aligned(f, 8), &word, 8);
+    f->reclaim = 0;
 }
 
-int frame_alloc_run(struct account *account, uint64_t n, const struct frame_want *want, pfn_t *out)
+/* A few instructions a frame, as there are up to EXO_CONTIG_MAX.  All were of one kind. */
+static void run_mark(pfn_t first, uint64_t n, enum exo_frame_kind kind, pfn_t account, unsigned entries)
+{
+    const struct exo_frame head = {.kind = (uint8_t)kind, .entries = (uint16_t)entries, .account = account};
+    struct exo_frame *f = frame_entry(first);
+    uint64_t word;
+
+    _Static_assert(offsetof(struct exo_frame, refs) == 8, "kind, order, entries and account are one word");
+    __builtin_memcpy(&word, &head, 8);
+    counts()[f->kind] -= (int64_t)n;
+    counts()[kind] += (int64_t)n;
+    for (; n >= 4; n -= 4, f += 4) {
+        entry_mark(&f[0], word);
+        entry_mark(&f[1], word);
+        entry_mark(&f[2], word);
+        entry_mark(&f[3], word);
+    }
+    for (; n; n--, f++)
+        entry_mark(f, word);
+}
+
+static int run_take(struct account *account, uint64_t n, const struct frame_want *want, unsigned entries,
+                    pfn_t *out)
 {
     unsigned order = 0;
     int rc;
@@ -359,60 +581,136 @@ int frame_alloc_run(struct account *account, uint64_t n, const struct frame_want
         return rc;
     rc = take(order, want, out);
     if (rc) {
-        account->used -= n;
+        account_refund(account, n);
         return rc;
     }
     frames_add(*out + (pfn_t)n, (1ull << order) - n);
-    run_mark(*out, n, EXO_FRAME_USER, account_frame(account));
+    run_mark(*out, n, EXO_FRAME_USER, account_frame(account), entries);
     return 0;
+}
+
+int frame_alloc_run(struct account *account, uint64_t n, const struct frame_want *want, pfn_t *out)
+{
+    return run_take(account, n, want, 0, out);
+}
+
+int frame_alloc_large(struct account *account, const struct frame_want *want, pfn_t *out)
+{
+    int rc = run_take(account, EXO_LARGE_PAGES, want, EXO_LARGE_PART, out);
+
+    if (!rc)
+        frame_entry(*out)->entries = EXO_LARGE_HEAD;
+    return rc;
 }
 
 void frame_zero(pfn_t pfn)
 {
-    if (frame_is_stale(pfn))
-        tlb_flush_all();
-    arch_page_zero(frame_address(pfn));
+    clear(pfn);
 }
 
 void frame_run_free(pfn_t first, uint64_t n)
 {
     struct account *account = frame_address(frame_entry(first)->account);
 
-    run_mark(first, n, EXO_FRAME_FREE, 0);
+    run_mark(first, n, EXO_FRAME_FREE, 0, 0);
     frames_add(first, n);
     account_uncharge(account, n);
 }
 
-void frame_free(pfn_t pfn)
+static void frame_release(pfn_t pfn)
 {
+    struct frame_cache *cache = &cpu_this()->frames;
     struct exo_frame *f = frame_entry(pfn);
-    struct account *account = frame_address(f->account);
 
     ASSERT(f->kind != EXO_FRAME_FREE && f->refs == 0);
     set_kind(f, EXO_FRAME_FREE);
     f->account = 0;
-    block_put(pfn, 0);
+    f->prev = 0;
+    cache_push(cache, pfn);
+    if (cache->n > CACHE_MAX)
+        cache_spill(cache, CACHE_MAX - CACHE_SPILL);
+}
+
+void frame_free(pfn_t pfn)
+{
+    struct account *account = frame_address(frame_entry(pfn)->account);
+
+    frame_release(pfn);
     account_uncharge(account, 1);
+}
+
+/* A TLB that holds a stale part of it may hold any. */
+static void large_free(pfn_t head)
+{
+    struct exo_frame *f = frame_entry(head);
+
+    if (frame_is_stale(head))
+        for (unsigned i = 1; i < EXO_LARGE_PAGES; i++)
+            f[i].epoch = f->epoch;
+    frame_run_free(head, EXO_LARGE_PAGES);
 }
 
 void frame_ref(pfn_t pfn)
 {
-    ASSERT(frame_ref_possible(pfn));
-    frame_entry(pfn)->refs++;
+    uint32_t before = __atomic_fetch_add(&holder(pfn)->refs, 1, __ATOMIC_RELAXED);
+
+    ASSERT(before < UINT32_MAX);
 }
 
 bool frame_ref_possible(pfn_t pfn)
 {
-    return frame_entry(pfn)->refs < UINT32_MAX;
+    return __atomic_load_n(&holder(pfn)->refs, __ATOMIC_RELAXED) < FRAME_REFS_MAX;
+}
+
+void frame_reclaim(pfn_t pfn, uint32_t mark)
+{
+    holder(pfn)->reclaim = mark;
+}
+
+struct account *frame_reclaimer(pfn_t pfn)
+{
+    const struct exo_frame *f = holder(pfn);
+    struct account *account;
+
+    if (!f->reclaim || f->kind != EXO_FRAME_USER)
+        return NULL;
+    account = frame_address(f->account);
+    return account->reclaim == f->reclaim ? account : NULL;
+}
+
+bool frame_sharable(pfn_t pfn, const struct account *account)
+{
+    const struct account *reclaimer = frame_reclaimer(pfn);
+
+    return !reclaimer || account_covers(account, reclaimer);
+}
+
+int frame_ref_check(pfn_t pfn, const struct account *account)
+{
+    if (!frame_ref_possible(pfn))
+        return -EXO_EFULL;
+    return frame_sharable(pfn, account) ? 0 : -EXO_EBUSY;
+}
+
+/* What has more references than there may be bindings in a call lives on. */
+uint64_t frame_unref_cost(pfn_t pfn)
+{
+    const struct exo_frame *f = holder(pfn);
+
+    return (f->entries && f->kind == EXO_FRAME_USER ? FRAME_LARGE_COST : FRAME_COST) / f->refs;
 }
 
 void frame_unref(pfn_t pfn)
 {
-    struct exo_frame *f = frame_entry(pfn);
+    struct exo_frame *f = holder(pfn);
+    uint32_t before = __atomic_fetch_sub(&f->refs, 1, __ATOMIC_ACQ_REL);
 
-    ASSERT(f->refs > 0);
-    f->refs--;
-    if (f->refs == 0 && f->kind == EXO_FRAME_USER)
+    ASSERT(before > 0);
+    if (before > 1 || f->kind != EXO_FRAME_USER)
+        return;
+    if (f->entries)
+        large_free(frame_number(f));
+    else
         frame_free(pfn);
 }
 

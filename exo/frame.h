@@ -3,6 +3,8 @@
  * A buddy allocator over the frame table, which user mode may read: blocks of 2^order frames, one free list an
  * order and zone, linked through the table itself.  Zones end at powers of two, where devices' reach does, so that
  * low frames are found without a search, and spent last.  Taking and putting back cost O(orders), whatever the machine's size.
+ * Before it stands a small cache of single frames for each CPU, so that CPUs share no lock in the common case; a request
+ * that fails for want of frames is repeated with all caches emptied, in world mode.
  * A table entry of all zeros is "free, inside a block", so that a fresh table needs no writes per frame.
  *
  * Every frame that is not FREE, RESERVED, KERNEL or INFO is charged to the account that `account` names: the
@@ -25,13 +27,15 @@
 
 struct account {
     uint64_t limit;         /* frames */
-    uint64_t used;          /* frames charged */
-    uint64_t reserved;      /* the limits of its children */
+    uint64_t used;          /* frames charged; atomic */
+    uint64_t reserved;      /* the limits of its children; grows in world mode only */
     struct account *parent; /* NULL: the first environment's */
-    bool ended;             /* its environment is gone; waits for its last frame */
+    bool ended; /* its environment is gone; waits for its last frame; changes in world mode only */
+    uint64_t
+        wanted; /* its limit is being lowered to this; ACCOUNT_STEADY: it is not; changes in world mode only */
+    uint32_t reclaim; /* frames with this mark are being reclaimed for it; 0: none */
 };
-
-extern struct exo_system *system_info; /* the page that every program may read */
+#define ACCOUNT_STEADY UINT64_MAX
 
 /* Boot: the table has one entry for each of nframes frames from first on, zeroed, all of them RESERVED until
  * frames_add() hands them over. */
@@ -57,24 +61,36 @@ struct frame_want {
 };
 
 /* A frame of this kind, zeroed, with no reference, charged to the account: 0, -EXO_EQUOTA, -EXO_ENOMEM,
- * -EXO_EINVAL (no such frame), -EXO_EBUSY (that very frame is in use). */
+ * -EXO_EINVAL (no such frame), -EXO_EBUSY (that very frame is in use), NEEDS_WORLD. */
 int frame_alloc(struct account *account, enum exo_frame_kind kind, const struct frame_want *want, pfn_t *out);
 /* n contiguous USER frames, naturally aligned to the next power of two; as above, but not zeroed: each is to be
  * before anything binds it (frame_zero), and goes back, if nothing does, by frame_run_free. */
 int frame_alloc_run(struct account *account, uint64_t n, const struct frame_want *want, pfn_t *out);
 void frame_zero(pfn_t pfn);
 void frame_run_free(pfn_t first, uint64_t n);
+/* A large page: likewise, n is EXO_LARGE_PAGES.  From now on its head counts references for all of it. */
+int frame_alloc_large(struct account *account, const struct frame_want *want, pfn_t *out);
 /* Gives a frame back, whatever its kind; the account's charge falls.  refs must be 0. */
 void frame_free(pfn_t pfn);
 
-/* USER frames live while something binds them. */
+/* The frame that counts references: this one, or the large page's that it is a part of. */
+pfn_t frame_head(pfn_t pfn);
+/* USER frames live while something binds them, large pages while something binds any part of them. */
 void frame_ref(pfn_t pfn);
+#define FRAME_REFS_MAX (UINT32_MAX - (1u << 16)) /* room for what all CPUs may add after each has looked */
 bool frame_ref_possible(pfn_t pfn);
+/* A bound for calls that unref up to EXO_RANGE_MAX at once: what that frees costs no more than the sum of these.  A frame
+ * that stands there k times has k references at least, and its share each time. */
+#define FRAME_COST EXO_RANGE_MAX
+#define FRAME_LARGE_COST (12u * FRAME_COST) /* 512 entries to be written */
+uint64_t frame_unref_cost(pfn_t pfn);
 void frame_unref(pfn_t pfn);
 /* It loses a binding that a TLB may still hold.  Whoever gets it next gets it after a flush. */
 void frame_note_stale(pfn_t pfn);
 bool frame_is_stale(pfn_t pfn);
 
+/* The first frame in a CPU's cache, 0: none; for the audit. */
+pfn_t frame_cached_first(const struct cpu *cpu);
 /* The first block on a free list, 0: none; for the audit. */
 pfn_t frame_free_head(unsigned zone, unsigned order);
 
@@ -83,6 +99,27 @@ bool frame_is_object(pfn_t pfn, enum exo_frame_kind kind, uint32_t serial);
 
 /* Takes `limit` frames out of the parent's share: 0 or -EXO_EQUOTA. */
 int account_open(struct account *account, struct account *parent, uint64_t limit);
+/* What it allows, now that its limit may be on its way down, and what of that is in use. */
+uint64_t account_allows(const struct account *account);
+uint64_t account_in_use(const struct account *account);
+/* More, out of the parent's share; a lowering ends: 0 or -EXO_EQUOTA. */
+int account_raise(struct account *account, uint64_t limit);
+/* Less: what is not in use goes to the parent at once, the rest as it is given back and this is called again.  No charge goes
+ * beyond it meanwhile.  Returns how many frames are in the way. */
+uint64_t account_lower(struct account *account, uint64_t limit);
+/* Is it `of`, or an ancestor of it? */
+bool account_covers(const struct account *account, const struct account *of);
+
+/* Marks a frame, or the large page that it is a part of: its account is reclaiming it as long as account->reclaim equals the mark. */
+void frame_reclaim(pfn_t pfn, uint32_t mark);
+/* The account that is reclaiming it, or NULL. */
+struct account *frame_reclaimer(pfn_t pfn);
+/* May this account's spaces and vcpus get another reference?  Not while the frame is being reclaimed, but for those who
+ * pay for it and their ancestors. */
+bool frame_sharable(pfn_t pfn, const struct account *account);
+/* 0; -EXO_EFULL: it has no room for references; -EXO_EBUSY: it is not sharable. */
+int frame_ref_check(pfn_t pfn, const struct account *account);
+
 /* The environment is gone.  Frees its ENV frame when, and as soon as, nothing is charged to it any more. */
 void account_end(struct account *account);
 

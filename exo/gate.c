@@ -5,7 +5,7 @@
 
 #define SERIAL_BITS 28u
 #define SERIAL_MASK ((1u << SERIAL_BITS) - 1)
-#define SENDERS_AT_ONCE 16u
+#define SENDERS_AT_ONCE 2u
 
 /* ---- what goes along with a message --------------------------------------------------------------------- */
 
@@ -125,6 +125,7 @@ static int deliver(struct vcpu *caller, struct vcpu *callee)
     if (rc)
         return rc;
     caller->call_serial = ++caller->cpu->call_serial;
+    vcpu_near(caller);
     caller->state = VCPU_CALLING;
     list_remove(&caller->queue);
     list_add_tail(&callee->callers, &caller->queue);
@@ -149,36 +150,53 @@ static int call_decode(struct vcpu *caller, struct vcpu **callee)
     if (*callee == caller || vcpu_ended(*callee))
         return *callee == caller ? -EXO_EINVAL : -EXO_EDEAD;
     caller->interruptible = flags & EXO_MSG_INTR;
-    if (caller->interruptible && event_pending(caller))
+    if (caller->interruptible && event_interrupts(caller))
         return -EXO_EINTR;
     caller->gate_badge = gate->a;
     caller->send_flags = flags & ~EXO_MSG_INTR;
     return 0;
 }
 
-void gate_call(struct vcpu *caller)
+/* It has been called, or answered, by the current vcpu, which has left the CPU: it goes on in its place, or on its own
+ * CPU as soon as it can. */
+static void take_over(struct vcpu *vcpu)
+{
+    if (vcpu_is_remote(vcpu) || cpu_this()->current)
+        slice_ready(vcpu);
+    else
+        slice_run(vcpu);
+}
+
+int gate_call(struct vcpu *caller)
 {
     uint64_t deadline = caller->regs.x[7];
     struct vcpu *callee;
     int rc = call_decode(caller, &callee);
 
+    if (!rc && (vcpu_is_remote(callee) || caller->send_flags & EXO_MSG_CAP) && !cpu_this()->world)
+        return NEEDS_WORLD;
     if (!rc && callee->state == VCPU_RECEIVING)
         rc = deliver(caller, callee);
     else if (!rc)
         caller->state = VCPU_SENDING;
+    if (rc == NEEDS_WORLD)
+        return rc;
     if (rc) {
         vcpu_result(caller, rc);
-        return;
+        return 0;
     }
     caller->peer = callee;
     event_block(caller, caller->state, deadline);
     if (caller->state == VCPU_CALLING) {
         vcpu_unqueue(callee); /* its deadline */
-        slice_run(callee);
-    } else {
-        list_add_tail(&callee->senders, &caller->queue);
-        event_post(callee, EXO_EVENT_CALL);
+        take_over(callee);
+        return 0;
     }
+    list_add_tail(&callee->senders, &caller->queue);
+    if (vcpu_is_remote(callee) || caller->send_flags & EXO_MSG_CAP)
+        vcpu_far(caller);
+    event_post(callee, EXO_EVENT_CALL);
+    return 0;
 }
 
 /* ---- replies -------------------------------------------------------------------------------------------- */
@@ -212,6 +230,10 @@ static bool receive_queued(struct vcpu *callee)
 
         if (!rc)
             return true;
+        if (rc == NEEDS_WORLD) {
+            vcpu_far(caller);
+            break;
+        }
         vcpu_unqueue(caller);
         vcpu_result(caller, rc);
         slice_ready(caller);
@@ -221,29 +243,42 @@ static bool receive_queued(struct vcpu *callee)
     return false;
 }
 
-/* Runs the answered caller in the callee's place where both are on one CPU, as it lent the slice. */
-static void give_back(struct vcpu *caller)
+/* Does the token name a vcpu of another CPU?  Whether that one waits for an answer is not to be seen in local mode. */
+static bool names_remote(uint64_t token)
 {
-    if (caller && caller->cpu == cpu_this() && cpu_this()->current == NULL)
-        slice_run(caller);
-    else if (caller)
-        slice_ready(caller);
+    pfn_t pfn = (pfn_t)token;
+
+    return frame_is_ram(pfn) && frame_entry(pfn)->kind == EXO_FRAME_VCPU &&
+           vcpu_is_remote(frame_address(pfn));
 }
 
-void gate_reply_wait(struct vcpu *callee)
+/* Does the answer, or a message that waits, concern more than this CPU's vcpus and their pages? */
+static bool reaches_far(const struct vcpu *callee, uint64_t token, uint64_t flags)
+{
+    if (callee->nfar || (token && names_remote(token)))
+        return true;
+    return token && flags & EXO_MSG_CAP && caller_of(token, callee);
+}
+
+int gate_reply_wait(struct vcpu *callee)
 {
     uint64_t token = callee->regs.x[0] & ~EXO_REPLY_FLAGS;
     uint64_t flags = (callee->regs.x[0] & EXO_REPLY_PAGES ? EXO_MSG_PAGES : 0) |
                      (callee->regs.x[0] & EXO_REPLY_CAP ? EXO_MSG_CAP : 0);
     uint64_t deadline = callee->regs.x[7];
     struct vcpu *answered = NULL;
-    int rc = token ? reply(callee, token, flags, &answered) : 0;
+    int rc;
 
+    if (!cpu_this()->world && reaches_far(callee, token, flags))
+        return NEEDS_WORLD;
+    rc = token ? reply(callee, token, flags, &answered) : 0;
+    if (rc == NEEDS_WORLD)
+        return rc;
     if (rc) {
         vcpu_result(callee, rc);
-        return;
+        return 0;
     }
-    if (event_pending(callee) & ~EXO_EVENT_CALL) {
+    if (event_ends_receive(callee)) {
         vcpu_result(callee, 0);
     } else if (receive_queued(callee)) {
         /* its registers hold the message */
@@ -254,7 +289,9 @@ void gate_reply_wait(struct vcpu *callee)
     } else {
         event_block(callee, VCPU_RECEIVING, deadline);
     }
-    give_back(answered);
+    if (answered)
+        take_over(answered);
+    return 0;
 }
 
 /* ---- ends ----------------------------------------------------------------------------------------------- */

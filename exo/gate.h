@@ -15,9 +15,11 @@
 
 #include "vcpu.h"
 
-/* calls: of the current vcpu, whose saved registers hold the arguments. */
-void gate_call(struct vcpu *caller);
-void gate_reply_wait(struct vcpu *callee);
+/* calls: of the current vcpu, whose saved registers hold the arguments.  0, or NEEDS_WORLD, and nothing has changed: a
+ * capability goes along, or the other side is another CPU's.  (A message between CPUs makes its receiver ready there; on one
+ * CPU the slice goes with it.) */
+int gate_call(struct vcpu *caller);
+int gate_reply_wait(struct vcpu *callee);
 
 /* A vcpu has ended: tells one that queues at it or waits for its answer.  False: there is none left. */
 bool gate_disappoint(struct vcpu *vcpu);

@@ -1,5 +1,7 @@
 #include "info.h"
 
+struct exo_system *system_info;
+
 static struct info_table tables[EXO_NINFO_TABLES];
 
 void info_set(enum exo_info_table table, paddr_t at, uint64_t npages)

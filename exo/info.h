@@ -4,6 +4,8 @@
 
 #include "arch/arch.h"
 
+extern struct exo_system *system_info; /* the page that every program may read */
+
 struct info_table {
     paddr_t at;
     uint64_t npages;

@@ -102,14 +102,18 @@ void klog(const char *format, ...)
 /* A console that faults when it is written to brings us here again: then there is nothing left to say. */
 static _Noreturn void last_words(const char *prefix, const char *format, va_list args)
 {
-    static bool speaking;
+    static struct cpu *speaker;
+    struct cpu *nobody = NULL;
     char line[256];
     size_t len = format_text(line, sizeof(line), format, args);
     size_t prefix_len = 0;
 
-    if (speaking)
-        arch_stop(EXO_STOP_OFF);
-    speaking = true;
+    if (!__atomic_compare_exchange_n(&speaker, &nobody, cpu_this(), false, __ATOMIC_ACQ_REL,
+                                     __ATOMIC_ACQUIRE)) {
+        if (nobody == cpu_this())
+            arch_stop(EXO_STOP_OFF);
+        arch_cpu_stop(); /* another CPU was first, and stops the machine when it has spoken */
+    }
     while (prefix[prefix_len])
         prefix_len++;
     arch_console_write(prefix, prefix_len);

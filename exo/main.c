@@ -7,15 +7,18 @@
 #include "base/elf64.h"
 #include "base/newc.h"
 #include "base/range.h"
+#include "dma.h"
 #include "info.h"
+#include "irq.h"
 #include "log.h"
 #include "panic.h"
+#include "probe.h"
 #include "slice.h"
 #include "syscall.h"
 
 #define PIECE_BYTES 0x200000ull
 #define BANKS_MAX 32u
-#define TAKEN_MAX 64u
+#define TAKEN_MAX 128u
 
 static struct tree_range banks[BANKS_MAX];
 static unsigned nbanks;
@@ -26,8 +29,6 @@ static struct taken {
     enum exo_frame_kind kind;
 } taken[TAKEN_MAX];
 static unsigned ntaken;
-
-static struct exo_system boot_counts; /* where frame counts go until the system page exists */
 
 /* ---- what is where --------------------------------------------------------------------------------------- */
 
@@ -92,16 +93,15 @@ static bool in_ram(struct tree_range r)
     return false;
 }
 
-/* Zeroed RAM for the kernel's own tables. */
-static void *boot_take(uint64_t len, enum exo_frame_kind kind)
+void *boot_take_aligned(uint64_t len, uint64_t align, enum exo_frame_kind kind)
 {
     len = align_up(len, PAGE_SIZE);
     for (unsigned i = 0; i < nbanks; i++) {
-        uint64_t at = max_u64(banks[i].base, PAGE_SIZE);
+        uint64_t at = align_up(max_u64(banks[i].base, PAGE_SIZE), align);
         const struct taken *in_way;
 
         while ((in_way = taken_in(at, len)))
-            at = in_way->range.base + in_way->range.len;
+            at = align_up(in_way->range.base + in_way->range.len, align);
         if (range_inside(at, len, banks[i].base, banks[i].len)) {
             take((struct tree_range){at, len}, kind);
             for (uint64_t page = 0; page < len; page += PAGE_SIZE)
@@ -110,6 +110,11 @@ static void *boot_take(uint64_t len, enum exo_frame_kind kind)
         }
     }
     boot_fail("memory: no room for %lu bytes of kernel tables", len);
+}
+
+void *boot_take(uint64_t len, enum exo_frame_kind kind)
+{
+    return boot_take_aligned(len, PAGE_SIZE, kind);
 }
 
 static uint64_t ram_end(void)
@@ -149,7 +154,8 @@ static void memory_init(void)
     uint64_t at = start;
 
     system_info = boot_take(PAGE_SIZE, EXO_FRAME_INFO);
-    *system_info = boot_counts;
+    for (unsigned rank = EXO_LOCK_WORLD; rank < EXO_NLOCK_RANKS; rank++)
+        system_info->locks[rank].rank = (uint8_t)rank;
     frames_init(table, page_number(start), (uint32_t)nframes);
     info_set(EXO_INFO_FRAMES, virt_to_phys(table),
              align_up(nframes * sizeof(*table), PAGE_SIZE) >> PAGE_SHIFT);
@@ -169,19 +175,79 @@ static void hand_over_memory(void)
 
 /* ---- kernel tables ---------------------------------------------------------------------------------------- */
 
-static void cpu_tables_init(struct cpu *cpu)
+/* Room for n; those that do not start leave theirs unused at the end. */
+static void cpu_tables_init(unsigned n)
 {
-    cpu->info = boot_take(PAGE_SIZE, EXO_FRAME_INFO);
-    cpu->log = boot_take(LOG_PAGES * PAGE_SIZE, EXO_FRAME_INFO);
-    info_set(EXO_INFO_CPU, virt_to_phys(cpu->info), 1);
-    info_set(EXO_INFO_LOG, virt_to_phys(cpu->log), LOG_PAGES);
-    slice_init(cpu);
+    uint8_t *info = boot_take(n * PAGE_SIZE, EXO_FRAME_INFO);
+    uint8_t *logs = boot_take(n * LOG_PAGES * PAGE_SIZE, EXO_FRAME_INFO);
+
+    for (unsigned i = 0; i < n; i++) {
+        cpus[i].info = (void *)(info + i * PAGE_SIZE);
+        cpus[i].log = (void *)(logs + i * LOG_PAGES * PAGE_SIZE);
+        slice_init(&cpus[i]);
+    }
+}
+
+static bool started; /* atomic: all CPUs are counted, and the first program is there to run */
+
+/* A CPU that does not start leaves its number to the next. */
+static void cpus_start(unsigned found)
+{
+    for (unsigned which = 1; which < found && which < EXO_CPUS_MAX; which++)
+        if (arch_cpu_start(cpu_next(), which))
+            cpu_online();
+    if (found > EXO_CPUS_MAX)
+        klog("the device tree has %u processors; no more than %u are used", found, EXO_CPUS_MAX);
+    klog("%u processor%s", ncpus, ncpus == 1 ? "" : "s");
+    system_info->ncpus = ncpus;
+    info_set(EXO_INFO_CPU, virt_to_phys(cpus[0].info), ncpus);
+    info_set(EXO_INFO_LOG, virt_to_phys(cpus[0].log), ncpus * LOG_PAGES);
+}
+
+static void cpus_go(void)
+{
+    __atomic_store_n(&started, true, __ATOMIC_RELEASE);
+    for (unsigned i = 1; i < ncpus; i++)
+        arch_cpu_kick(&cpus[i]);
+}
+
+/* Not inlined: a place that each CPU passes once, where a test stops it. */
+__attribute__((noinline)) void kernel_secondary(struct cpu *cpu)
+{
+    (void)cpu;
+    while (!__atomic_load_n(&started, __ATOMIC_ACQUIRE)) {
+        arch_wait_for_irq();
+        arch_irq_dispatch();
+    }
+    local_enter();
+}
+
+void cpu_kicked(void)
+{
+    cpu_this()->info->interrupts++;
+    cpu_this()->info->kicks++; /* what there is to do is seen in trap_leave() */
+}
+
+/* Before other CPUs start, which take their part of it. */
+static void lines_init(unsigned n)
+{
+    uint64_t shown_bytes;
+    struct exo_line *shown;
+
+    arch_msi_init(n);
+    shown_bytes = irq_rows() * sizeof(*shown);
+    shown = boot_take(shown_bytes, EXO_FRAME_INFO);
+    irq_init(boot_take(irq_rows() * sizeof(struct irq), EXO_FRAME_KERNEL), shown);
+    info_set(EXO_INFO_LINES, virt_to_phys(shown), align_up(shown_bytes, PAGE_SIZE) >> PAGE_SHIFT);
+    system_info->nlines = irq_rows();
+    system_info->msi_first = arch_msi()->first;
+    system_info->msi_lines = arch_msi()->nlines;
+    system_info->msi_doorbell = arch_msi_doorbell().v;
 }
 
 static void system_init(void)
 {
     system_info->abi_version = EXO_ABI_VERSION;
-    system_info->ncpus = 1;
     system_info->counter_hz = arch_time_hz();
     system_info->log_bytes = LOG_PAGES * PAGE_SIZE;
     system_info->slots = CPU_SLOTS;
@@ -321,7 +387,7 @@ static void info_bind(struct env *env, enum exo_info_table table, uint64_t npage
     }
 }
 
-static void insert_first(struct env *env, enum exo_first_handles handle, struct cap model)
+static void insert_first(struct env *env, unsigned handle, struct cap model)
 {
     model.rights = EXO_RIGHTS_ALL;
     ASSERT(cap_insert(&env->owner, &model, NULL) == handle);
@@ -334,10 +400,14 @@ static void insert_first_caps(struct env *env, struct vcpu *vcpu)
                               .object = vcpu_frame(vcpu),
                               .serial = frame_entry(vcpu_frame(vcpu))->serial});
     insert_first(env, EXO_FIRST_MMIO, (struct cap){.type = EXO_CAP_MMIO, .a = 0, .b = 1ull << 48});
-    insert_first(env, EXO_FIRST_IRQ, (struct cap){.type = EXO_CAP_IRQ, .a = 0, .b = arch_irq_count()});
-    insert_first(env, EXO_FIRST_SLICE, (struct cap){.type = EXO_CAP_SLICE, .a = 0, .b = CPU_SLOTS});
+    insert_first(env, EXO_FIRST_IRQ, (struct cap){.type = EXO_CAP_IRQ, .a = 0, .b = irq_limit()});
     insert_first(env, EXO_FIRST_INFO, (struct cap){.type = EXO_CAP_INFO});
     insert_first(env, EXO_FIRST_MACHINE, (struct cap){.type = EXO_CAP_MACHINE});
+    insert_first(env, EXO_FIRST_DMA, (struct cap){.type = EXO_CAP_DMA, .a = 0, .b = EXO_DMA_STREAMS});
+    insert_first(env, EXO_FIRST_TRACE, (struct cap){.type = EXO_CAP_TRACE});
+    for (unsigned cpu = 0; cpu < ncpus; cpu++)
+        insert_first(env, EXO_FIRST_SLICE + cpu,
+                     (struct cap){.type = EXO_CAP_SLICE, .object = cpu, .a = 0, .b = CPU_SLOTS});
 }
 
 static void first_start(struct env *env, uint64_t entry)
@@ -351,7 +421,7 @@ static void first_start(struct env *env, uint64_t entry)
     insert_first_caps(env, vcpu);
     vcpu->page->upcall_entry = entry;
     vcpu->page->upcall_sp = EXO_FIRST_STACK_TOP;
-    vcpu_upcall(vcpu, EXO_UPCALL_START, EXO_FIRST_SYSTEM_VA, 0);
+    ASSERT(vcpu_upcall(vcpu, EXO_UPCALL_START, EXO_FIRST_SYSTEM_VA, 0));
     slice_ready(vcpu);
 }
 
@@ -363,9 +433,10 @@ static void first_program(struct tree_range bundle)
     struct env *env;
 
     hand_over_memory();
-    must(env_new_first(
-             pfn, system_info->frames[EXO_FRAME_FREE] + 1 + (align_up(bundle.len, PAGE_SIZE) >> PAGE_SHIFT),
-             &env),
+    must(env_new_first(pfn,
+                       exo_frames(system_info, EXO_FRAME_FREE) + 1 +
+                           (align_up(bundle.len, PAGE_SIZE) >> PAGE_SHIFT),
+                       &env),
          "making its environment");
     info_bind(env, EXO_INFO_SYSTEM, 1, EXO_FIRST_SYSTEM_VA);
     info_bind(env, EXO_INFO_TREE, tree_pages, EXO_FIRST_TREE_VA);
@@ -377,7 +448,10 @@ static void first_program(struct tree_range bundle)
 void kernel_main(struct tree_range image, struct tree_range tree)
 {
     struct tree_range bundle;
+    unsigned found;
 
+    cpu_this()->world = true; /* there is nobody else yet */
+    cpu_online();
     tree_each_memory(add_bank);
     if (nbanks == 0)
         boot_fail("device tree: no memory node describes 2 MiB of memory or more");
@@ -389,11 +463,21 @@ void kernel_main(struct tree_range image, struct tree_range tree)
     bundle = bundle_find(image);
     take(bundle, EXO_FRAME_RESERVED);
     memory_init();
-    cpu_tables_init(cpu_this());
+    found = arch_cpus_find();
+    cpu_tables_init(found < EXO_CPUS_MAX ? found : EXO_CPUS_MAX);
     system_init();
     tree_keep();
     syscall_init();
+    probe_init();
     klog("corbel: ABI %u, %lu MiB of memory, counter at %lu Hz", EXO_ABI_VERSION,
          (unsigned long)(system_info->nframes >> 8), (unsigned long)system_info->counter_hz);
+    dma_init();
+    lines_init(found < EXO_CPUS_MAX ? found : EXO_CPUS_MAX);
+    if (arch_msi_doorbell().v)
+        dma_doorbell(arch_msi_doorbell());
+    cpus_start(found);
     first_program(bundle);
+    cpu_this()->world = false;
+    local_enter();
+    cpus_go();
 }

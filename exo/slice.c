@@ -6,16 +6,15 @@
 #define SKIPS_AT_ONCE 32u     /* ended ones in the ready list, passed over with interrupts off */
 #define ENDINGS_IN_A_SLOT 16u /* how often peers of ended ones are told meanwhile */
 
-void (*slice_expired)(struct vcpu *vcpu);
+bool (*slice_expired)(struct vcpu *vcpu);
 
 void slice_init(struct cpu *cpu)
 {
-    list_init(&cpu->ready);
-    list_init(&cpu->endings);
     cpu->timer_at = EXO_FOREVER;
     cpu->slot_ticks = arch_time_hz() / 1000000 * SLOT_US;
     if (cpu->slot_ticks == 0)
         cpu->slot_ticks = 1;
+    cpu->since = cpu->info->since = arch_time();
 }
 
 static void timer_at(struct cpu *cpu, uint64_t deadline)
@@ -26,15 +25,18 @@ static void timer_at(struct cpu *cpu, uint64_t deadline)
     arch_timer_set(deadline);
 }
 
-static void slot_update(struct cpu *cpu, uint64_t now)
+/* True: the slot was over, and another has begun. */
+static bool slot_update(struct cpu *cpu, uint64_t now)
 {
     uint64_t number;
 
     if (now < cpu->slot_end)
-        return;
+        return false;
+    cpu->lent = false;
     number = now / cpu->slot_ticks;
     cpu->slot_end = (number + 1) * cpu->slot_ticks;
     cpu->info->slot = number % CPU_SLOTS;
+    return true;
 }
 
 static struct vcpu *slot_owner(const struct cpu *cpu)
@@ -46,6 +48,10 @@ static void woken(struct vcpu *vcpu)
 {
     struct cpu *cpu = vcpu->cpu;
 
+    if (cpu != cpu_this()) {
+        arch_cpu_kick(cpu);
+        return;
+    }
     if (!cpu->current)
         return; /* whoever picks will see it */
     slot_update(cpu, arch_time());
@@ -90,13 +96,27 @@ void slice_urgent(struct vcpu *vcpu)
     cpu->resched = 1;
 }
 
+/* From now on the CPU's time is another's, or nobody's; what passed goes to the last one's ticks.  Meanwhile those who
+ * read the tables see `since` 0, so that they count no time twice. */
+static void begin(struct cpu *cpu, uint64_t *ticks)
+{
+    uint64_t now = arch_time(), passed = now - cpu->since;
+
+    cpu->since = now;
+    __atomic_store_n(&cpu->info->since, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(ticks, *ticks + passed, __ATOMIC_RELEASE);
+    __atomic_store_n(&cpu->info->since, now, __ATOMIC_RELEASE);
+}
+
 struct vcpu *slice_leave(void)
 {
     struct cpu *cpu = cpu_this();
     struct vcpu *vcpu = cpu->current;
 
     cpu->current = NULL;
+    cpu->lent = false;
     cpu->resched = 1;
+    begin(cpu, vcpu->ticks);
     return vcpu;
 }
 
@@ -104,11 +124,18 @@ void slice_run(struct vcpu *vcpu)
 {
     struct cpu *cpu = vcpu->cpu;
 
-    ASSERT(cpu->current == NULL);
+    ASSERT(cpu->current == NULL && cpu == cpu_this());
     vcpu->state = VCPU_RUNNING;
     cpu->current = vcpu;
     cpu->info->switches++;
     cpu->info->running_env = env_frame(vcpu->env);
+    cpu->info->running_vcpu = vcpu_frame(vcpu);
+}
+
+void slice_lend(struct vcpu *to)
+{
+    slice_run(to);
+    to->cpu->lent = true;
 }
 
 /* A slot's owner takes it over from whoever else runs. */
@@ -116,7 +143,7 @@ static void enforce_slot(struct cpu *cpu)
 {
     struct vcpu *owner = slot_owner(cpu);
 
-    if (!owner || owner == cpu->current || owner->state != VCPU_READY || vcpu_ended(owner))
+    if (!owner || owner == cpu->current || cpu->lent || owner->state != VCPU_READY || vcpu_ended(owner))
         return;
     if (cpu->current)
         slice_ready(slice_leave());
@@ -140,40 +167,51 @@ static struct vcpu *first_ready(struct cpu *cpu)
     return NULL;
 }
 
-static struct vcpu *idle(struct cpu *cpu)
-{
-    uint64_t since = arch_time();
-    struct vcpu *next;
-
-    cpu->info->running_env = 0;
-    while (!(next = first_ready(cpu))) {
-        if (!list_empty(&cpu->endings)) {
-            env_endings_step();
-        } else {
-            slice_arm();
-            arch_wait_for_irq();
-        }
-        arch_irq_dispatch();
-    }
-    cpu->info->idle_ticks += arch_time() - since;
-    return next;
-}
-
-void slice_pick(void)
+bool slice_pick(void)
 {
     struct cpu *cpu = cpu_this();
-    struct vcpu *next = cpu->current ? NULL : first_ready(cpu);
+    struct vcpu *next;
 
-    if (!cpu->current && !next)
-        next = idle(cpu);
     if (cpu->nowned) {
-        slot_update(cpu, arch_time());
+        if (slot_update(cpu, arch_time()) && cpu->current && !list_empty(&cpu->ready))
+            slice_ready(slice_leave());
         enforce_slot(cpu);
     }
-    if (!cpu->current) {
-        vcpu_unqueue(next);
-        slice_run(next);
-    }
+    if (cpu->current)
+        return true;
+    slot_update(cpu, cpu->since);
+    next = first_ready(cpu);
+    if (!next)
+        return false;
+    vcpu_unqueue(next);
+    slice_run(next);
+    return true;
+}
+
+void slice_sleep(void)
+{
+    struct cpu *cpu = cpu_this();
+
+    cpu->info->running_env = 0;
+    cpu->info->running_vcpu = 0;
+    if (cpu->loaded)
+        space_unload();
+    slice_arm();
+    if (cpu->trace.wanted || cpu->trace.on)
+        trace_idle(cpu);
+    local_leave();
+    arch_wait_for_irq();
+    local_enter();
+    begin(cpu, &cpu->info->idle_ticks);
+}
+
+void slice_evict(void)
+{
+    struct cpu *cpu = cpu_this();
+
+    cpu->evict = false;
+    if (cpu->current && vcpu_ended(cpu->current))
+        slice_leave()->state = VCPU_STOPPED;
 }
 
 void slice_arm(void)
@@ -181,13 +219,26 @@ void slice_arm(void)
     struct cpu *cpu = cpu_this();
     uint64_t at = cpu->deadlines.first ? cpu->deadlines.first->at : EXO_FOREVER;
 
-    if (!list_empty(&cpu->ready) && cpu->current) {
-        slot_update(cpu, arch_time());
-        at = min_u64(at, cpu->slot_end);
-    }
-    if (!list_empty(&cpu->endings)) /* whoever runs, peers hear of it */
+    if (!list_empty(&cpu->ready) && cpu->current)
+        at = min_u64(at, cpu->slot_end); /* it may be over, however much is called meanwhile: then at once */
+    if (!list_empty(&cpu->endings))      /* whoever runs, peers hear of it */
         at = min_u64(at, arch_time() + cpu->slot_ticks / ENDINGS_IN_A_SLOT);
     timer_at(cpu, at);
+}
+
+static void expire(struct cpu *cpu, uint64_t now)
+{
+    for (unsigned i = 0; i < EXPIRIES_AT_ONCE; i++) {
+        struct deadline *first = cpu->deadlines.first;
+
+        if (!first || first->at > now)
+            break;
+        if (!slice_expired(container_of(first, struct vcpu, deadline))) {
+            cpu->overdue = true;
+            cpu_attend(cpu);
+            break;
+        }
+    }
 }
 
 void slice_timer(void)
@@ -196,18 +247,21 @@ void slice_timer(void)
     uint64_t now = arch_time();
     bool slot_over = now >= cpu->slot_end;
 
-    for (unsigned i = 0; i < EXPIRIES_AT_ONCE; i++) {
-        struct deadline *first = cpu->deadlines.first;
-
-        if (!first || first->at > now)
-            break;
-        deadline_remove(&cpu->deadlines, first);
-        slice_expired(container_of(first, struct vcpu, deadline));
-    }
+    expire(cpu, now);
     slot_update(cpu, now);
     if (slot_over && cpu->current && !list_empty(&cpu->ready))
         slice_ready(slice_leave());
     cpu->timer_at = 0; /* it fired: whatever it is set to next is news */
+    if (!list_empty(&cpu->endings))
+        cpu_attend(cpu);
+}
+
+void slice_overdue(void)
+{
+    struct cpu *cpu = cpu_this();
+
+    cpu->overdue = false;
+    expire(cpu, arch_time());
 }
 
 int slice_own(struct cpu *cpu, uint32_t slot, struct vcpu *vcpu)
@@ -226,6 +280,8 @@ int slice_own(struct cpu *cpu, uint32_t slot, struct vcpu *vcpu)
         vcpu->nslots++;
         cpu->nowned++;
     }
+    if (cpu != cpu_this())
+        arch_cpu_kick(cpu);
     return 0;
 }
 

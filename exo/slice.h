@@ -1,8 +1,8 @@
 /* Who runs: each CPU's repeating vector of slots, its ready list, and its timer.
  *
  * Time is cut into slots of system.slot_us; slot number (time / length) mod CPU_SLOTS is the current one.  An owned slot
- * belongs to its owner from its first tick to its last, whenever the owner is ready; all other time goes round the
- * ready list.  The timer is set for the next deadline, and for the end of the slot only while somebody else is
+ * belongs to its owner from its first tick to its last, whenever the owner is ready and has not lent it by a directed
+ * yield; all other time goes round the ready list.  The timer is set for the next deadline, and for the end of the slot only while somebody else is
  * ready: a CPU with one ready vcpu, or none, takes no ticks. */
 #ifndef EXO_SLICE_H
 #define EXO_SLICE_H
@@ -14,20 +14,28 @@
 void slice_init(struct cpu *cpu);
 
 /* READY, at the end or the front of its CPU's list; the current one will not run past the end of its slot.  Where its
- * environment has ended: STOPPED, in no list. */
+ * environment has ended: STOPPED, in no list.  In world mode of another CPU's too, which is then interrupted. */
 void slice_ready(struct vcpu *vcpu);
 void slice_ready_first(struct vcpu *vcpu);
 /* A vcpu that answers a device became ready: it runs now, unless the running one owns the slot. */
 void slice_urgent(struct vcpu *vcpu);
 /* The timer interrupt: deadlines that passed, and the end of a slot. */
 void slice_timer(void);
+/* In world mode: the deadlines that passed and that local mode had to leave (cpu->overdue). */
+void slice_overdue(void);
 
 /* Leaves the current vcpu without the CPU; its state is the caller's to set. */
 struct vcpu *slice_leave(void);
 /* Runs a vcpu that is in no queue, in what is left of the slot. */
 void slice_run(struct vcpu *vcpu);
-/* Makes sure that there is a current vcpu; sleeps until there is. */
-void slice_pick(void);
+/* The same, and be it that the vcpu that just yielded owns the slot: it lends the rest of it, or what is not used. */
+void slice_lend(struct vcpu *to);
+/* Makes sure that there is a current vcpu, the owner of the slot if he is ready.  False: nobody is ready. */
+bool slice_pick(void);
+/* Nobody was: sleeps until an interrupt is pending, with no lock held and no space loaded. */
+void slice_sleep(void);
+/* The current vcpu's environment may have ended by another CPU's doing: if so, it leaves. */
+void slice_evict(void);
 /* Sets the timer for whoever is current now. */
 void slice_arm(void);
 
@@ -35,7 +43,8 @@ void slice_arm(void);
 int slice_own(struct cpu *cpu, uint32_t slot, struct vcpu *vcpu);
 void slice_disown_all(struct vcpu *vcpu);
 
-/* What happens to a waiting vcpu whose deadline passed; set by event.c. */
-extern void (*slice_expired)(struct vcpu *vcpu);
+/* What happens to a waiting vcpu whose deadline passed (false: it needs the world, and nothing has changed); set by
+ * event.c. */
+extern bool (*slice_expired)(struct vcpu *vcpu);
 
 #endif

@@ -1,19 +1,25 @@
-#include "space.h"
+#include "space_impl.h"
 
 #include "base/range.h"
 #include "cpu.h"
 #include "panic.h"
 
-#define TABLE_ENTRIES 512u
+#define RANGE_HURRIED 8u /* pages that a range call does when an interrupt waits already */
 #define ASIDS_MAX (1u << 16)
 #define PINNED_MAX                                                                                           \
     64u /* and never more than a quarter of the ASIDs: a bound on what a new one has to pass over */
 
+/* What one call does with interrupts off, at most (docs/bounds.md). */
+#define FRAMES_AT_ONCE 12u /* had and zeroed; or put back, each joining buddies of up to 18 orders */
+#define TABLES_AT_ONCE 3u  /* looked through for what is bound */
+
 static paddr_t empty_root_table;
-static uint64_t asid_generation = 1;
-static uint32_t asid_next = 1; /* 0 is the empty space's */
-static uint64_t asid_pinned[ASIDS_MAX / 64];
-static unsigned npinned;
+static uint64_t asid_generation = 1;         /* changes in world mode only */
+static uint32_t asid_next = 1;               /* under its lock; 0 is the empty space's */
+static uint64_t asid_pinned[ASIDS_MAX / 64]; /* under its lock */
+static uint32_t
+    asid_kept[EXO_CPUS_MAX + PINNED_MAX]; /* taken in this generation before it began to count; world mode */
+static unsigned nkept, npinned;
 
 void spaces_init(paddr_t empty_root)
 {
@@ -26,24 +32,25 @@ bool space_range_ok(uint64_t va, uint64_t n)
            range_fits(va, n << PAGE_SHIFT, system_info->table_va);
 }
 
-/* ---- tables --------------------------------------------------------------------------------------------- */
-
-static unsigned index_at(uint64_t va, unsigned level)
+uint64_t space_piece(uint64_t n)
 {
-    return va >> (PAGE_SHIFT + 9 * level) & (TABLE_ENTRIES - 1);
+    return min_u64(n, arch_irq_pending() ? RANGE_HURRIED : EXO_RANGE_MAX);
 }
+
+/* ---- tables --------------------------------------------------------------------------------------------- */
 
 static struct exo_frame *table_frame(const pte_t *entry)
 {
     return frame_entry(paddr_to_pfn(virt_to_phys(entry)));
 }
 
-static void entry_set(pte_t *entry, pte_t value)
+bool entry_set(pte_t *entry, pte_t value)
 {
     struct exo_frame *f = table_frame(entry);
 
     f->entries = (uint16_t)(f->entries + (value != 0) - (*entry != 0));
     *entry = value;
+    return f->entries == 0;
 }
 
 static int table_new(struct space *space, pte_t *entry)
@@ -56,11 +63,6 @@ static int table_new(struct space *space, pte_t *entry)
     frame_ref(pfn);
     entry_set(entry, pte_table(pfn_to_paddr(pfn)));
     return 0;
-}
-
-static pte_t *table_of(pte_t entry)
-{
-    return phys_to_virt(pte_paddr(entry));
 }
 
 /* The leaf entry for va, or NULL where a table is missing. */
@@ -78,17 +80,29 @@ static pte_t *walk(struct space *space, uint64_t va)
     return &table[index_at(va, 0)];
 }
 
-static bool tlb_may_hold(const struct space *space)
+bool tlb_may_hold(const struct space *space)
 {
-    return space->asid_generation == asid_generation || (space->pinned && space->asid_generation);
+    uint64_t generation = __atomic_load_n(&space->asid_generation, __ATOMIC_ACQUIRE);
+
+    return generation == asid_generation || (space->pinned && generation);
 }
 
-static void flush_space(struct space *space)
+bool only_here(const struct space *space)
+{
+    return space->cpus == 1ull << cpu_this()->id;
+}
+
+void flush_page(struct space *space, uint64_t va)
+{
+    arch_tlb_flush_page(space->asid, (uva_t){va}, only_here(space));
+}
+
+void flush_space(struct space *space)
 {
     if (!tlb_may_hold(space))
         return;
-    arch_tlb_flush_asid(space->asid);
-    arch_tlb_sync();
+    arch_tlb_flush_asid(space->asid, only_here(space));
+    arch_tlb_sync(only_here(space));
     tlb_lazy_end(&space->lazy);
 }
 
@@ -99,7 +113,7 @@ bool space_in_tlb(const struct space *space)
 
 /* Frees va's tables from the lowest up, as far as they are empty.  All are unlinked, then no TLB holds them (walk
  * caches, and the tables' own window), and only then may anybody else have the frames. */
-static void tables_trim(struct space *space, uint64_t va)
+void tables_trim(struct space *space, uint64_t va)
 {
     pte_t *path[ARCH_PT_LEVELS];
     pte_t *table = frame_address(space->root);
@@ -129,14 +143,13 @@ static void tables_trim(struct space *space, uint64_t va)
     }
 }
 
-/* Makes va's tables. */
-static int tables_make(struct space *space, uint64_t va)
+int tables_make(struct space *space, uint64_t va, unsigned to, pte_t **out)
 {
     pte_t *table = frame_address(space->root);
 
-    for (unsigned level = ARCH_PT_LEVELS - 1; level > 0; level--) {
+    for (unsigned level = ARCH_PT_LEVELS - 1; level > to; level--) {
         pte_t *entry = &table[index_at(va, level)];
-        int rc = *entry ? 0 : table_new(space, entry);
+        int rc = !*entry ? table_new(space, entry) : pte_is_table(*entry) ? 0 : -EXO_EBOUND;
 
         if (rc) {
             tables_trim(space, va);
@@ -144,6 +157,7 @@ static int tables_make(struct space *space, uint64_t va)
         }
         table = table_of(*entry);
     }
+    *out = &table[index_at(va, to)];
     return 0;
 }
 
@@ -174,11 +188,9 @@ static int range_prepare(struct space *space, uint64_t va, uint64_t n)
         uint64_t at = va + i * PAGE_SIZE;
 
         entry = next_entry(space, entry, at);
-        if (!entry) {
-            rc = tables_make(space, at);
-            entry = rc ? NULL : walk(space, at);
-        }
-        if (entry && *entry)
+        if (!entry)
+            rc = tables_make(space, at, 0, &entry);
+        if (!rc && *entry)
             rc = -EXO_EBOUND;
     }
     if (rc)
@@ -204,6 +216,7 @@ int space_new(struct account *account, struct space **out)
         return rc;
     }
     space = frame_address(pfn);
+    space->lock.rank = EXO_LOCK_SPACE;
     space->account = account;
     space->root = root;
     list_init(&space->in_env);
@@ -213,20 +226,27 @@ int space_new(struct account *account, struct space **out)
     return 0;
 }
 
-/* The first entry at or above va that is in use: its address, or the tables' window where there is none. */
-static uint64_t next_bound(struct space *space, uint64_t va)
+/* Moves *va up to the next page, or large page, that is bound, but looks through a few tables only: true where it is there. */
+static bool next_bound(struct space *space, uint64_t *va)
 {
-    while (va < system_info->table_va) {
+    for (unsigned tables = 0; tables < TABLES_AT_ONCE && *va < system_info->table_va; tables++) {
         pte_t *table = frame_address(space->root);
-        unsigned level = ARCH_PT_LEVELS - 1;
+        unsigned level = ARCH_PT_LEVELS - 1, at;
+        uint64_t span;
 
-        while (level > 0 && pte_is_table(table[index_at(va, level)]))
-            table = table_of(table[index_at(va, level--)]);
-        if (level == 0 && table[index_at(va, 0)])
-            return va;
-        va = align_down(va, 1ull << (PAGE_SHIFT + 9 * level)) + (1ull << (PAGE_SHIFT + 9 * level));
+        while (level > 0 && pte_is_table(table[index_at(*va, level)]))
+            table = table_of(table[index_at(*va, level--)]);
+        span = 1ull << (PAGE_SHIFT + 9 * level);
+        at = index_at(*va, level);
+        if (table[at]) {
+            *va = align_down(*va, span);
+            return true;
+        }
+        while (at < TABLE_ENTRIES && !table[at])
+            at++;
+        *va = align_down(*va, span * TABLE_ENTRIES) + at * span;
     }
-    return system_info->table_va;
+    return false;
 }
 
 /* Its ASID, which no TLB may hold any more, goes to others. */
@@ -241,17 +261,42 @@ static void pin_drop(struct space *space)
     npinned--;
 }
 
+void run_drop(struct space *space)
+{
+    if (space->run.large)
+        frame_run_free(space->run.pfn & ~(pfn_t)(EXO_LARGE_PAGES - 1), EXO_LARGE_PAGES);
+    else if (space->run.left)
+        frame_run_free(space->run.pfn, space->run.left);
+    space->run = (struct space_run){0};
+}
+
+/* Is it in no MMU?  Those CPUs that have it there are told to take it out; none of them runs a vcpu in it. */
+static bool unloaded(struct space *space)
+{
+    bool done = true;
+
+    for (unsigned i = 0; i < ncpus; i++) {
+        if (cpus[i].loaded != space)
+            continue;
+        if (&cpus[i] == cpu_this()) {
+            space_unload();
+        } else {
+            arch_cpu_kick(&cpus[i]);
+            done = false;
+        }
+    }
+    return done;
+}
+
 static void space_free(struct space *space)
 {
     pfn_t root = space->root;
 
     ASSERT(space->nvcpus == 0);
-    if (cpu_this()->loaded == space)
-        space_unload();
     flush_space(space);
     pin_drop(space);
     list_remove(&space->in_env);
-    space_run_drop(space);
+    run_drop(space);
     frame_entry(root)->refs--;
     frame_free(root);
     frame_free(paddr_to_pfn(virt_to_phys(space)));
@@ -260,27 +305,30 @@ static void space_free(struct space *space)
 bool space_end_step(struct space *space)
 {
     space->ending = true;
-    space->cursor = next_bound(space, space->cursor);
-    if (space->cursor < system_info->table_va) {
-        uint64_t n = min_u64(EXO_RANGE_MAX, (system_info->table_va - space->cursor) >> PAGE_SHIFT);
-
-        space_unbind(space, space->cursor, n, false);
+    if (next_bound(space, &space->cursor)) {
+        space_unbind(space, space->cursor, (system_info->table_va - space->cursor) >> PAGE_SHIFT, false);
         return false;
     }
+    if (space->cursor < system_info->table_va || !unloaded(space))
+        return false;
     space_free(space);
     return true;
 }
 
 bool space_lookup(struct space *space, uint64_t va, struct binding *out)
 {
-    pte_t *entry = walk(space, va);
+    pte_t *entry, pte;
 
-    if (!entry || !*entry)
+    lock_take(&space->lock);
+    entry = walk(space, va);
+    pte = entry ? *entry : large_part(space, va);
+    lock_drop(&space->lock);
+    if (!pte)
         return false;
-    *out = (struct binding){.pfn = paddr_to_pfn(pte_paddr(*entry)),
-                            .prot = (uint8_t)pte_prot(*entry),
-                            .max = (uint8_t)pte_max(*entry),
-                            .memory = pte_memory(*entry)};
+    *out = (struct binding){.pfn = paddr_to_pfn(pte_paddr(pte)),
+                            .prot = (uint8_t)pte_prot(pte),
+                            .max = (uint8_t)pte_max(pte),
+                            .memory = pte_memory(pte)};
     return true;
 }
 
@@ -300,14 +348,64 @@ static void bind(struct space *space, pte_t *entry, pte_t value)
     space->nbound++;
 }
 
-int64_t space_bind_new(struct space *space, uint64_t va, uint64_t n, unsigned prot,
-                       const struct frame_want *want)
+/* How many pages it looked at: all, or those in front of a large one, or fewer as only so much is freed at once. */
+static uint64_t unbind(struct space *space, uint64_t va, uint64_t n, bool lazy)
+{
+    bool held = tlb_may_hold(space);
+    pfn_t gone[EXO_RANGE_MAX];
+    uint64_t ngone = 0, ended = 0, frees = 0, i;
+    bool emptied = false;
+    pte_t *entry = NULL;
+
+    ASSERT(n <= EXO_RANGE_MAX);
+    for (i = 0; i < n && frees < FRAMES_AT_ONCE * FRAME_COST; i++) {
+        uint64_t at = va + i * PAGE_SIZE;
+
+        entry = next_entry(space, entry, at);
+        if (!entry) {
+            if (large_entry(space, at))
+                break;
+            i += TABLE_ENTRIES - 1 - index_at(at, 0); /* nothing up to where the next table begins */
+            continue;
+        }
+        if (!*entry)
+            continue;
+        if (counted(*entry)) {
+            gone[ngone] = paddr_to_pfn(pte_paddr(*entry));
+            frees += frame_unref_cost(gone[ngone++]);
+        }
+        emptied |= entry_set(entry, 0);
+        space->nbound--;
+        ended++;
+        if (held && !lazy)
+            flush_page(space, at);
+    }
+    i = min_u64(i, n);
+    if (ended && held && !lazy)
+        arch_tlb_sync(only_here(space));
+    if (ended && held && lazy) {
+        arch_table_sync();
+        tlb_lazy_add(&space->lazy, va, i);
+        for (uint64_t k = 0; k < ngone; k++)
+            frame_note_stale(gone[k]);
+    }
+    for (uint64_t k = 0; k < ngone; k++) /* only now may anybody else have the frames */
+        frame_unref(gone[k]);
+    if (emptied)
+        trim_range(space, va, i);
+    return i;
+}
+
+static int64_t bind_new(struct space *space, uint64_t va, uint64_t n, unsigned prot,
+                        const struct frame_want *want)
 {
     struct frame_want next = *want;
     pte_t *entry = NULL;
     uint64_t done = 0;
-    int rc = range_prepare(space, va, n);
+    int rc;
 
+    n = min_u64(n, FRAMES_AT_ONCE);
+    rc = range_prepare(space, va, n);
     if (rc)
         return rc;
     while (done < n && !(done && arch_irq_pending())) {
@@ -323,41 +421,60 @@ int64_t space_bind_new(struct space *space, uint64_t va, uint64_t n, unsigned pr
             next.pfn++;
     }
     arch_table_sync();
-    if (rc)
-        space_unbind(space, va, done, false);
+    for (uint64_t undone = 0; rc && undone < done;)
+        undone += unbind(space, va + undone * PAGE_SIZE, done - undone, false);
     if (rc || done < n)
         trim_range(space, va, n);
     return rc ? rc : (int64_t)done;
 }
 
-/* ---- contiguous runs --------------------------------------------------------------------------------------- */
-
-void space_run_drop(struct space *space)
+int64_t space_bind_new(struct space *space, uint64_t va, uint64_t n, unsigned prot,
+                       const struct frame_want *want)
 {
-    if (space->run.left)
-        frame_run_free(space->run.pfn, space->run.left);
-    space->run = (struct space_run){0};
+    int64_t rc;
+
+    lock_take(&space->lock);
+    rc = bind_new(space, va, n, prot, want);
+    lock_drop(&space->lock);
+    return rc;
 }
 
-int space_run_take(struct space *space, uint64_t va, uint64_t n, const struct frame_want *want)
+/* ---- contiguous runs --------------------------------------------------------------------------------------- */
+
+int space_run_begin(struct space *space, uint64_t va, uint64_t n, const struct frame_want *want)
 {
     pfn_t pfn;
     int rc;
 
     if (space->ending)
         return -EXO_EDEAD;
-    space_run_drop(space);
+    lock_take(&space->lock);
+    run_drop(space);
     rc = frame_alloc_run(space->account, n, want, &pfn);
-    if (rc)
-        return rc;
-    space->run = (struct space_run){.pfn = pfn, .left = n, .va = va};
-    return 0;
+    if (!rc)
+        space->run = (struct space_run){.pfn = pfn, .left = n, .va = va};
+    lock_drop(&space->lock);
+    return rc;
 }
 
-/* At most EXO_RANGE_MAX, at least one, and 0 or an error. */
+int space_run_resume(struct space *space, uint64_t va, uint64_t n, bool large)
+{
+    int rc = 0;
+
+    lock_take(&space->lock);
+    if (space->run.left == 0 || space->run.large != large ||
+        (n && (space->run.left != n || space->run.va != va)))
+        rc = -EXO_ESTATE;
+    else if (n == 0)
+        run_drop(space);
+    lock_drop(&space->lock);
+    return rc;
+}
+
+/* At most FRAMES_AT_ONCE, at least one, and 0 or an error. */
 static int run_piece(struct space *space, unsigned prot)
 {
-    uint64_t n = min_u64(space->run.left, EXO_RANGE_MAX);
+    uint64_t n = min_u64(space->run.left, FRAMES_AT_ONCE);
     uint64_t va = space->run.va, done = 0;
     pte_t *entry = NULL;
     int rc = range_prepare(space, va, n);
@@ -379,71 +496,122 @@ static int run_piece(struct space *space, unsigned prot)
 
 int64_t space_run_bind(struct space *space, unsigned prot)
 {
-    uint64_t total = space->run.left;
+    uint64_t total;
     int rc;
 
-    do
-        rc = run_piece(space, prot);
-    while (!rc && space->run.left && !arch_irq_pending());
+    lock_take(&space->lock);
+    total = space->run.left;
+    rc = run_piece(space, prot);
     arch_table_sync();
     total -= space->run.left;
-    if (rc || space->run.left == 0)
-        space_run_drop(space);
+    if (rc != NEEDS_WORLD && (rc || space->run.left == 0))
+        run_drop(space);
+    lock_drop(&space->lock);
     return total ? (int64_t)total : rc;
 }
 
-/* Is all of the range bound, and may have these rights? */
-static int rights_check(struct space *space, uint64_t va, uint64_t n, unsigned rights)
+/* Steps through a range that is to be copied: what stands there, also where that is a part of a large page; 0: nothing. */
+static pte_t next_source(struct space *space, pte_t **entry, uint64_t va)
+{
+    *entry = next_entry(space, *entry, va);
+    return *entry ? **entry : large_part(space, va);
+}
+
+/* May this account's space get copies of all of the range, with these rights?  (A frame that has room for more references
+ * has it for all that come from here, even if it stands there more than once.) */
+static int source_check(struct space *space, uint64_t va, uint64_t n, unsigned rights,
+                        const struct account *to)
 {
     pte_t *entry = NULL;
+    int rc = 0;
 
     for (uint64_t i = 0; i < n; i++) {
-        entry = next_entry(space, entry, va + i * PAGE_SIZE);
-        if (!entry || !*entry)
+        pte_t pte = next_source(space, &entry, va + i * PAGE_SIZE);
+
+        if (!pte)
             return -EXO_EUNBOUND;
-        if (rights & ~pte_max(*entry))
+        if (rights & ~pte_max(pte))
             return -EXO_ERIGHTS;
+        if (!rc && counted(pte))
+            rc = frame_ref_check(paddr_to_pfn(pte_paddr(pte)), to);
     }
-    return 0;
+    return rc;
 }
 
-/* Can the frames of a range, all of it bound, take more references?  (One may stand there more than once.) */
-static int refs_check(struct space *space, uint64_t va, uint64_t n)
-{
-    pte_t *entry = NULL;
-
-    for (uint64_t i = 0; i < n; i++) {
-        entry = next_entry(space, entry, va + i * PAGE_SIZE);
-        if (counted(*entry) &&
-            frame_entry(paddr_to_pfn(pte_paddr(*entry)))->refs >= UINT32_MAX - EXO_RANGE_MAX)
-            return -EXO_EFULL;
-    }
-    return 0;
-}
-
-int space_copy(struct space *dst, uint64_t va, struct space *src, uint64_t sva, uint64_t n, unsigned prot,
-               unsigned max)
+static int copy(struct space *dst, uint64_t va, struct space *src, uint64_t sva, uint64_t n, unsigned prot,
+                unsigned max)
 {
     pte_t *from = NULL, *to = NULL;
-    int rc = rights_check(src, sva, n, prot | max);
+    int rc = source_check(src, sva, n, prot | max, dst->account);
 
-    if (!rc)
-        rc = refs_check(src, sva, n);
     if (!rc)
         rc = range_prepare(dst, va, n);
     if (rc)
         return rc;
     for (uint64_t i = 0; i < n; i++) {
-        from = next_entry(src, from, sva + i * PAGE_SIZE);
+        pte_t pte = next_source(src, &from, sva + i * PAGE_SIZE);
+
         to = next_entry(dst, to, va + i * PAGE_SIZE);
-        bind(dst, to, pte_leaf(pte_paddr(*from), prot, max, pte_memory(*from)));
+        bind(dst, to, pte_leaf(pte_paddr(pte), prot, max, pte_memory(pte)));
     }
     arch_table_sync();
     return 0;
 }
 
-int space_bind_fixed(struct space *space, uint64_t va, paddr_t pa, uint64_t n, unsigned prot,
-                     enum memory_type memory)
+/* A piece of n pages, or a large page. */
+static int64_t map(struct space *dst, uint64_t va, struct space *src, uint64_t sva, uint64_t n, unsigned prot,
+                   unsigned max)
+{
+    uint64_t ahead = EXO_LARGE_PAGES - index_at(sva, 0); /* to where the next one could begin */
+    int rc;
+
+    if (large_copies(src, va, sva, n))
+        return large_copy(dst, va, src, sva, prot, max);
+    if (n > ahead && large_copies(src, va + ahead * PAGE_SIZE, sva + ahead * PAGE_SIZE, n - ahead))
+        n = ahead;
+    n = space_piece(n);
+    rc = copy(dst, va, src, sva, n, prot, max);
+    return rc ? rc : (int64_t)n;
+}
+
+static void lock_both(struct space *a, struct space *b)
+{
+    lock_take(a < b ? &a->lock : &b->lock);
+    if (a != b)
+        lock_take(a < b ? &b->lock : &a->lock);
+}
+
+static void drop_both(struct space *a, struct space *b)
+{
+    if (a != b)
+        lock_drop(a < b ? &b->lock : &a->lock);
+    lock_drop(a < b ? &a->lock : &b->lock);
+}
+
+int space_copy(struct space *dst, uint64_t va, struct space *src, uint64_t sva, uint64_t n, unsigned prot,
+               unsigned max)
+{
+    int rc;
+
+    lock_both(dst, src);
+    rc = copy(dst, va, src, sva, n, prot, max);
+    drop_both(dst, src);
+    return rc;
+}
+
+int64_t space_map(struct space *dst, uint64_t va, struct space *src, uint64_t sva, uint64_t n, unsigned prot,
+                  unsigned max)
+{
+    int64_t rc;
+
+    lock_both(dst, src);
+    rc = map(dst, va, src, sva, n, prot, max);
+    drop_both(dst, src);
+    return rc;
+}
+
+static int bind_fixed(struct space *space, uint64_t va, paddr_t pa, uint64_t n, unsigned prot,
+                      enum memory_type memory)
 {
     pte_t *entry = NULL;
     int rc = range_prepare(space, va, n);
@@ -458,81 +626,151 @@ int space_bind_fixed(struct space *space, uint64_t va, paddr_t pa, uint64_t n, u
     return 0;
 }
 
-int space_protect(struct space *space, uint64_t va, uint64_t n, unsigned prot, bool lazy)
+int space_bind_fixed(struct space *space, uint64_t va, paddr_t pa, uint64_t n, unsigned prot,
+                     enum memory_type memory)
+{
+    int rc;
+
+    lock_take(&space->lock);
+    rc = bind_fixed(space, va, pa, n, prot, memory);
+    lock_drop(&space->lock);
+    return rc;
+}
+
+/* Is all of the range bound, and may have these rights?  *n becomes how many pages are in front of a large one. */
+static int rights_check(struct space *space, uint64_t va, uint64_t *n, unsigned rights)
+{
+    pte_t *entry = NULL;
+
+    for (uint64_t i = 0; i < *n; i++) {
+        entry = next_entry(space, entry, va + i * PAGE_SIZE);
+        if (!entry && large_entry(space, va + i * PAGE_SIZE)) {
+            *n = i;
+            return 0;
+        }
+        if (!entry || !*entry)
+            return -EXO_EUNBOUND;
+        if (rights & ~pte_max(*entry))
+            return -EXO_ERIGHTS;
+    }
+    return 0;
+}
+
+static int64_t protect(struct space *space, uint64_t va, uint64_t asked, unsigned prot, bool lazy)
 {
     bool flush = tlb_may_hold(space) && !lazy;
+    uint64_t n = space_piece(asked);
     pte_t *entry = NULL;
-    int rc = rights_check(space, va, n, prot);
+    int rc = rights_check(space, va, &n, prot);
 
     if (rc)
         return rc;
+    if (n == 0)
+        return asked ? large_protect(space, va, asked, prot, lazy) : 0;
     for (uint64_t i = 0; i < n; i++) {
         uint64_t at = va + i * PAGE_SIZE;
 
         entry = next_entry(space, entry, at);
         *entry = pte_leaf(pte_paddr(*entry), prot, pte_max(*entry), pte_memory(*entry));
         if (flush)
-            arch_tlb_flush_page(space->asid, (uva_t){at});
+            flush_page(space, at);
     }
     if (flush)
-        arch_tlb_sync();
+        arch_tlb_sync(only_here(space));
     else
         arch_table_sync();
-    if (n && tlb_may_hold(space) && lazy)
+    if (tlb_may_hold(space) && lazy)
         tlb_lazy_add(&space->lazy, va, n);
-    return 0;
+    return (int64_t)n;
 }
 
-uint64_t space_unbind(struct space *space, uint64_t va, uint64_t n, bool lazy)
+int64_t space_protect(struct space *space, uint64_t va, uint64_t n, unsigned prot, bool lazy)
 {
-    bool held = tlb_may_hold(space);
-    pfn_t gone[EXO_RANGE_MAX];
-    uint64_t ngone = 0, ended = 0;
-    pte_t *entry = NULL;
+    int64_t rc;
 
-    ASSERT(n <= EXO_RANGE_MAX);
-    for (uint64_t i = 0; i < n; i++) {
-        uint64_t at = va + i * PAGE_SIZE;
+    lock_take(&space->lock);
+    rc = protect(space, va, n, prot, lazy);
+    lock_drop(&space->lock);
+    return rc;
+}
 
-        entry = next_entry(space, entry, at);
-        if (!entry || !*entry)
+int64_t space_unbind(struct space *space, uint64_t va, uint64_t n, bool lazy)
+{
+    int64_t done;
+
+    lock_take(&space->lock);
+    done = (int64_t)unbind(space, va, space_piece(n), lazy);
+    if (done == 0 && n)
+        done = large_unbind(space, va, n, lazy);
+    lock_drop(&space->lock);
+    return done;
+}
+
+static void sync_pages(struct space *space, uint64_t va, uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++)
+        flush_page(space, va + i * PAGE_SIZE);
+    arch_tlb_sync(only_here(space));
+    if (tlb_lazy_inside(&space->lazy, va, n))
+        tlb_lazy_end(&space->lazy);
+}
+
+/* What an entry at a level above the leaves' spares: the first address behind what it covers. */
+static uint64_t behind(uint64_t va, unsigned level)
+{
+    uint64_t span = 1ull << (PAGE_SHIFT + 9 * level);
+
+    return align_down(va, span) + span;
+}
+
+/* The large page at va: does it begin there and end before `end`? */
+static bool large_is_inside(uint64_t va, uint64_t end)
+{
+    return !(va & (EXO_LARGE_BYTES - 1)) && end - va >= EXO_LARGE_BYTES;
+}
+
+static bool is_sought(pte_t entry, const struct account *by)
+{
+    if (!by)
+        return entry != 0;
+    return entry && counted(entry) && frame_reclaimer(paddr_to_pfn(pte_paddr(entry))) == by;
+}
+
+uint64_t space_seek(struct space *space, uint64_t *va, uint64_t end, const struct account *by,
+                    unsigned *looks)
+{
+    while (*va < end && *looks) {
+        pte_t *table = frame_address(space->root);
+        unsigned level = ARCH_PT_LEVELS - 1;
+
+        while (level > 0 && pte_is_table(table[index_at(*va, level)]))
+            table = table_of(table[index_at(*va, level--)]);
+        if (level > 0) {
+            if (level == 1 && is_sought(table[index_at(*va, 1)], by) && large_is_inside(*va, end))
+                return EXO_LARGE_PAGES;
+            *va = behind(*va, level);
+            --*looks;
             continue;
-        if (counted(*entry))
-            gone[ngone++] = paddr_to_pfn(pte_paddr(*entry));
-        entry_set(entry, 0);
-        space->nbound--;
-        ended++;
-        if (held && !lazy)
-            arch_tlb_flush_page(space->asid, (uva_t){at});
+        }
+        do {
+            if (is_sought(table[index_at(*va, 0)], by))
+                return 1;
+            *va += PAGE_SIZE;
+            --*looks;
+        } while (index_at(*va, 0) && *va < end && *looks);
     }
-    if (ended && held && !lazy)
-        arch_tlb_sync();
-    if (ended && held && lazy) {
-        arch_table_sync();
-        tlb_lazy_add(&space->lazy, va, n);
-        for (uint64_t i = 0; i < ngone; i++)
-            frame_note_stale(gone[i]);
-    }
-    for (uint64_t i = 0; i < ngone; i++) /* only now may anybody else have the frames */
-        frame_unref(gone[i]);
-    if (ended)
-        trim_range(space, va, n);
-    return ended;
+    *va = min_u64(*va, end);
+    return 0;
 }
 
 void space_sync(struct space *space, uint64_t va, uint64_t n)
 {
-    if (n > EXO_RANGE_MAX) {
+    lock_take(&space->lock);
+    if (n > EXO_RANGE_MAX)
         flush_space(space);
-        return;
-    }
-    if (n == 0 || !tlb_may_hold(space))
-        return;
-    for (uint64_t i = 0; i < n; i++)
-        arch_tlb_flush_page(space->asid, (uva_t){va + i * PAGE_SIZE});
-    arch_tlb_sync();
-    if (tlb_lazy_inside(&space->lazy, va, n))
-        tlb_lazy_end(&space->lazy);
+    else if (n && tlb_may_hold(space))
+        sync_pages(space, va, n);
+    lock_drop(&space->lock);
 }
 
 /* ---- ASIDs ---------------------------------------------------------------------------------------------- */
@@ -543,26 +781,102 @@ void space_unload(void)
     arch_space_load(empty_root_table, 0);
 }
 
-static void pass_pinned(void)
+static bool taken(uint32_t asid)
 {
-    while (asid_next < ASIDS_MAX && asid_pinned[asid_next / 64] & 1ull << asid_next % 64)
-        asid_next++;
+    if (asid_pinned[asid / 64] & 1ull << asid % 64)
+        return true;
+    for (unsigned i = 0; i < nkept; i++)
+        if (asid_kept[i] == asid)
+            return true;
+    return false;
 }
 
-static void asid_assign(struct space *space)
+/* The next that is free in this generation, 0: none. */
+static uint32_t asid_draw(void)
 {
-    pass_pinned();
-    if (asid_next >> arch_asid_bits()) {
-        space_unload(); /* nothing may be walked for meanwhile under an ASID that another is about to get */
-        tlb_flush_all();
-        asid_generation++;
-        asid_next = 1;
-        pass_pinned();
+    uint32_t asid;
+
+    lock_take(lock_shared(EXO_LOCK_ASID));
+    while (asid_next < ASIDS_MAX && taken(asid_next))
+        asid_next++;
+    asid = asid_next >> arch_asid_bits() ? 0 : asid_next++;
+    lock_drop(lock_shared(EXO_LOCK_ASID));
+    return asid;
+}
+
+static void pin_mark(uint32_t asid)
+{
+    lock_take(lock_shared(EXO_LOCK_ASID));
+    asid_pinned[asid / 64] |= 1ull << asid % 64;
+    lock_drop(lock_shared(EXO_LOCK_ASID));
+}
+
+/* What the frame table shows of it. */
+static void space_show(const struct space *space)
+{
+    struct exo_frame *f = frame_entry(paddr_to_pfn(virt_to_phys(space)));
+
+    f->entries = (uint16_t)space->asid;
+    f->cpus = space->cpus;
+}
+
+/* Under its lock: it has an ASID, and this CPU is among those that may know it. */
+static bool space_enter(struct space *space)
+{
+    if (!tlb_may_hold(space)) {
+        uint32_t asid = asid_draw();
+
+        if (!asid)
+            return false;
+        /* In this order: space_load looks without the lock, and believes the others once it sees the generation. */
+        __atomic_store_n(&space->cpus, 0, __ATOMIC_RELAXED);
+        space->asid = asid;
+        __atomic_store_n(&space->asid_generation, asid_generation, __ATOMIC_RELEASE);
+        if (space->pinned)
+            pin_mark(asid);
     }
-    space->asid = asid_next++;
+    __atomic_store_n(&space->cpus, space->cpus | 1ull << cpu_this()->id, __ATOMIC_RELAXED);
+    space_show(space);
+    return true;
+}
+
+bool space_load(struct space *space)
+{
+    struct cpu *cpu = cpu_this();
+
+    if (!tlb_may_hold(space) || !(__atomic_load_n(&space->cpus, __ATOMIC_RELAXED) & 1ull << cpu->id)) {
+        bool entered;
+
+        lock_take(&space->lock);
+        entered = space_enter(space);
+        lock_drop(&space->lock);
+        if (!entered)
+            return false;
+    } else if (cpu->loaded == space) {
+        return true;
+    }
+    cpu->loaded = space;
+    arch_space_load(pfn_to_paddr(space->root), space->asid);
+    return true;
+}
+
+static void keep(struct space *space)
+{
+    if (space->pinned || space->asid_generation == asid_generation)
+        return;
     space->asid_generation = asid_generation;
-    if (space->pinned)
-        asid_pinned[space->asid / 64] |= 1ull << space->asid % 64;
+    asid_kept[nkept++] = space->asid;
+}
+
+void spaces_rollover(void)
+{
+    nkept = 0;
+    asid_generation++;
+    for (unsigned i = 0; i < ncpus; i++)
+        if (cpus[i].loaded && cpus[i].loaded->asid_generation == asid_generation - 1)
+            keep(cpus[i].loaded);
+    asid_next = 1;
+    tlb_flush_all();
 }
 
 int space_pin(struct space *space)
@@ -572,7 +886,7 @@ int space_pin(struct space *space)
     if (npinned >= min_u64(PINNED_MAX, (1ull << arch_asid_bits()) / 4))
         return -EXO_EFULL;
     if (tlb_may_hold(space))
-        asid_pinned[space->asid / 64] |= 1ull << space->asid % 64;
+        pin_mark(space->asid);
     else
         space->asid_generation =
             0; /* the one that it had is another's; it gets a new one when it is loaded */
@@ -581,29 +895,21 @@ int space_pin(struct space *space)
     return 0;
 }
 
+/* It keeps its ASID like any other, until the next generation. */
 int space_unpin(struct space *space)
 {
-    bool loaded = cpu_this()->loaded == space;
+    uint32_t asid = space->asid;
+    bool has = space->asid_generation != 0;
 
     if (!space->pinned)
         return -EXO_ESTATE;
-    if (loaded)
-        space_unload(); /* nothing may be walked for under an ASID that is about to be another's */
-    flush_space(space);
+    if (has && nkept == sizeof(asid_kept) / sizeof(asid_kept[0])) {
+        spaces_rollover(); /* forgets those kept so far */
+    }
     pin_drop(space);
-    if (loaded)
-        space_load(space);
+    if (has) {
+        space->asid_generation = asid_generation;
+        asid_kept[nkept++] = asid;
+    }
     return 0;
-}
-
-void space_load(struct space *space)
-{
-    struct cpu *cpu = cpu_this();
-
-    if (cpu->loaded == space && tlb_may_hold(space))
-        return;
-    if (!tlb_may_hold(space))
-        asid_assign(space);
-    cpu->loaded = space;
-    arch_space_load(pfn_to_paddr(space->root), space->asid);
 }

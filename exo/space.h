@@ -8,12 +8,16 @@
  * table, and an empty table is freed at once.  Slot ARCH_TABLE_SLOT of the root points to the root itself,
  * readable by the user, so that a space sees its own tables (system.table_va) and no more.
  *
+ * A large page is one binding in a table of level 1 (space_large.c).  The calls below stop in front of one, and do one
+ * that is at va only as a whole; but copies of parts of it are ordinary pages.
+ *
  * All ranges are page aligned and inside user space when they get here: space_range_ok() is the check. */
 #ifndef EXO_SPACE_H
 #define EXO_SPACE_H
 
 #include "base/list.h"
 #include "frame.h"
+#include "lock.h"
 
 /* What is left of a contiguous run that is bound in pieces: frames charged to the space's account, neither zeroed nor
  * bound, the next at pfn to be bound at va.  All 0: there is none. */
@@ -21,21 +25,26 @@ struct space_run {
     pfn_t pfn;
     uint64_t left;
     uint64_t va;
+    bool
+        large; /* the frames before pfn, down to the large page's head, are the run's too: zeroed, not bound */
 };
 
+/* (s): under its lock.  (w): changes in world mode only. */
 struct space {
+    struct exo_lock lock;
     struct account *account; /* the environment that owns it */
-    struct list in_env;
+    struct list in_env;      /* (w) */
     pfn_t root;
-    uint32_t asid;
-    uint64_t asid_generation; /* asid is valid in this generation; 0: never ran */
-    bool pinned;              /* asid, once assigned, stays valid in all generations */
-    bool ending;              /* nothing may be bound any more */
-    uint64_t cursor;          /* while it ends: everything below is unbound */
-    uint64_t nbound;          /* bindings in it, the kernel's own not counted */
-    struct tlb_lazy lazy;     /* what a TLB may hold that the tables no longer say */
-    uint32_t nvcpus;          /* virtual processors that run in it, ended ones too until they are freed */
-    struct space_run run;
+    uint32_t asid;            /* (s) */
+    uint64_t asid_generation; /* (s) asid is valid in this generation; 0: never ran */
+    uint64_t cpus;            /* (s) a bit for each CPU whose TLB may hold something of it under this ASID */
+    bool pinned;              /* (w) asid, once assigned, stays valid in all generations */
+    bool ending;              /* (w) nothing may be bound any more */
+    uint64_t cursor;          /* (w) while it ends: everything below is unbound */
+    uint64_t nbound;          /* (s) bindings in it, the kernel's own not counted */
+    struct tlb_lazy lazy;     /* (s) what a TLB may hold that the tables no longer say */
+    uint32_t nvcpus;      /* atomic: virtual processors that run in it, ended ones too until they are freed */
+    struct space_run run; /* (s) */
 };
 
 /* Is [va, va + n pages) page aligned, inside user space, and clear of the tables' window? */
@@ -50,7 +59,8 @@ static inline bool space_prot_ok(uint64_t prot)
 
 /* A space in a SPACE frame: 0, -EXO_EQUOTA, -EXO_ENOMEM. */
 int space_new(struct account *account, struct space **out);
-/* Unbinds a bounded piece; true when all is gone, and the frame freed. */
+/* In world mode.  Unbinds a bounded piece; true when all is gone, and the frame freed.  A CPU that has it in its MMU still
+ * (and is not in user mode there) is asked to take it out first. */
 bool space_end_step(struct space *space);
 
 /* What is bound at va. */
@@ -61,35 +71,57 @@ struct binding {
 };
 bool space_lookup(struct space *space, uint64_t va, struct binding *out);
 
-/* The calls below do all or nothing, for at most EXO_RANGE_MAX pages, and return 0 or an error. */
+/* How many pages of n one call is to do: EXO_RANGE_MAX at most, fewer while an interrupt waits. */
+uint64_t space_piece(uint64_t n);
+
+/* The calls below do all or nothing, for at most EXO_RANGE_MAX pages, and return 0 or an error, unless they say that they
+ * return how many they did: then n may be more, and what they do of it, they do whole. */
 
 /* Binds newly allocated frames: -EXO_EBOUND, -EXO_EQUOTA, -EXO_ENOMEM, -EXO_EINVAL, -EXO_EBUSY; or how many it did: n,
- * or fewer as an interrupt is pending. */
+ * or fewer: a few at a time, and fewer still as an interrupt is pending. */
 int64_t space_bind_new(struct space *space, uint64_t va, uint64_t n, unsigned prot,
                        const struct frame_want *want);
 /* Takes a contiguous run of n (up to EXO_CONTIG_MAX) frames for va, and gives back what is left of another; binds nothing
  * yet: -EXO_EQUOTA, -EXO_ENOMEM, -EXO_EINVAL, -EXO_EBUSY. */
-int space_run_take(struct space *space, uint64_t va, uint64_t n, const struct frame_want *want);
-/* Binds what is left of the run: how many it did: all, or fewer as an interrupt is pending or something was in the way;
- * or why it could do none.  Where something was in the way, the rest is given back. */
+int space_run_begin(struct space *space, uint64_t va, uint64_t n, const struct frame_want *want);
+/* Checks that n pages for va are what is left of the run (n 0: gives the rest back): 0, -EXO_ESTATE. */
+int space_run_resume(struct space *space, uint64_t va, uint64_t n, bool large);
+/* Binds some of what is left of the run: how many it did; or why it could do none.  Where something was in the way, the rest
+ * is given back. */
 int64_t space_run_bind(struct space *space, unsigned prot);
-void space_run_drop(struct space *space);
-/* Copies bindings: -EXO_EUNBOUND, -EXO_EBOUND, -EXO_ERIGHTS, -EXO_EQUOTA, -EXO_ENOMEM, -EXO_EFULL. */
+/* The same for a large page at va, which is aligned to one.  The second zeroes a piece and returns how many pages that is;
+ * the last piece binds all of it, or says why not, and then all is given back. */
+int space_large_begin(struct space *space, uint64_t va, const struct frame_want *want);
+int64_t space_large_bind(struct space *space, unsigned prot);
+/* Copies bindings: how many it did; -EXO_EUNBOUND, -EXO_EBOUND, -EXO_ERIGHTS, -EXO_EQUOTA, -EXO_ENOMEM, -EXO_EFULL,
+ * -EXO_EBUSY (a frame is being reclaimed). */
+int64_t space_map(struct space *dst, uint64_t va, struct space *src, uint64_t sva, uint64_t n, unsigned prot,
+                  unsigned max);
+/* The same, all n of them; those of large pages as ordinary ones. */
 int space_copy(struct space *dst, uint64_t va, struct space *src, uint64_t sva, uint64_t n, unsigned prot,
                unsigned max);
 /* Binds frames that are not the user's to free: device registers, kernel tables. */
 int space_bind_fixed(struct space *space, uint64_t va, paddr_t pa, uint64_t n, unsigned prot,
                      enum memory_type memory);
-/* -EXO_EUNBOUND, -EXO_ERIGHTS. */
-int space_protect(struct space *space, uint64_t va, uint64_t n, unsigned prot, bool lazy);
-/* Pages of the range that are not bound are passed over.  Returns how many bindings ended. */
-uint64_t space_unbind(struct space *space, uint64_t va, uint64_t n, bool lazy);
+/* How many it did; -EXO_EUNBOUND, -EXO_ERIGHTS, -EXO_EINVAL (a part of a large page). */
+int64_t space_protect(struct space *space, uint64_t va, uint64_t n, unsigned prot, bool lazy);
+/* Pages of the range that are not bound are passed over.  How many it looked at, as only so many frames are freed at once;
+ * -EXO_EINVAL (a part of a large page). */
+int64_t space_unbind(struct space *space, uint64_t va, uint64_t n, bool lazy);
+/* From *va on, the first binding below `end` of a frame that `by` is reclaiming (NULL: of anything): how many pages it binds,
+ * and *va is its address; large pages that the range does not cover whole are passed over.  0: *va is how far it came, `end`
+ * or, after *looks entries, less.  *looks becomes what is left of them. */
+uint64_t space_seek(struct space *space, uint64_t *va, uint64_t end, const struct account *by,
+                    unsigned *looks);
 /* No TLB holds anything stale of these pages, however many. */
 void space_sync(struct space *space, uint64_t va, uint64_t n);
 
-/* Puts the space into this CPU's MMU, with an ASID that no other live space has. */
-void space_load(struct space *space);
-/* A pinned space keeps its ASID when all others lose theirs.  0, -EXO_ESTATE (it is, or is not), -EXO_EFULL. */
+/* Puts the space into this CPU's MMU, with an ASID that no other live space has.  False: they ran out; it takes
+ * spaces_rollover(). */
+bool space_load(struct space *space);
+/* In world mode: all ASIDs are free again but for those pinned, and those that CPUs have in their MMUs. */
+void spaces_rollover(void);
+/* In world mode.  A pinned space keeps its ASID when all others lose theirs.  0, -EXO_ESTATE (it is, or is not), -EXO_EFULL. */
 int space_pin(struct space *space);
 int space_unpin(struct space *space);
 /* No user space in the MMU. */

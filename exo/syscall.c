@@ -6,10 +6,12 @@
 #include "info.h"
 #include "irq.h"
 #include "log.h"
+#include "msi.h"
+#include "revoke.h"
+#include "ring.h"
 #include "slice.h"
 
 #define ENDING_PIECE 16u /* vcpus and peers of an ended environment that are dealt with at one go */
-#define RANGE_HURRIED 8u /* pages that a range call does when an interrupt waits already */
 
 static struct env *self(void)
 {
@@ -21,19 +23,67 @@ static int find(uint64_t handle, enum exo_cap_type type, unsigned rights, struct
     return cap_find(&self()->owner, handle, type, rights, out);
 }
 
-/* A space by handle, and a range in it, of which *n is what this call will do. */
-static int find_range(uint64_t handle, unsigned rights, uint64_t va, uint64_t *n, struct space **out)
+/* A space by handle, and a range in it. */
+static int find_range(uint64_t handle, unsigned rights, uint64_t va, uint64_t n, struct space **out)
 {
     struct cap *cap;
     int rc = find(handle, EXO_CAP_SPACE, rights, &cap);
 
     if (rc)
         return rc;
-    if (!space_range_ok(va, *n))
+    if (!space_range_ok(va, n))
         return -EXO_ERANGE;
-    *n = min_u64(*n, arch_irq_pending() ? RANGE_HURRIED : EXO_RANGE_MAX);
     *out = frame_address(cap->object);
     return 0;
+}
+
+/* ---- modes ------------------------------------------------------------------------------------------------ */
+
+/* Every call says in which mode (cpu.h) it begins.  One that begins in local mode is begun again in world mode where it
+ * answers NEEDS_WORLD.  A vcpu whose environment has ended meanwhile begins nothing any more. */
+static inline __attribute__((always_inline)) bool may_begin(void)
+{
+    struct cpu *cpu = cpu_this();
+
+    if (__builtin_expect(!cpu->evict, 1))
+        return true;
+    cpu->resched = 1;
+    return false;
+}
+
+static inline __attribute__((always_inline)) bool begin_local(void)
+{
+    local_enter();
+    return may_begin();
+}
+
+static bool begin_world(void)
+{
+    world_enter();
+    return may_begin();
+}
+
+__attribute__((noinline, cold)) static bool begin_over(void)
+{
+    world_upgrade();
+    return may_begin();
+}
+
+static inline __attribute__((always_inline)) bool begin_again(int64_t result)
+{
+    return __builtin_expect(result == NEEDS_WORLD, 0) && begin_over();
+}
+
+static inline __attribute__((always_inline)) void end_world(void)
+{
+    if (__builtin_expect(cpu_this()->world, 0))
+        world_leave();
+}
+
+static inline __attribute__((always_inline)) void end_plain(void)
+{
+    end_world();
+    local_leave();
 }
 
 /* A plain call with its arguments; the other argument registers hold nothing of interest. */
@@ -44,16 +94,46 @@ static int find_range(uint64_t handle, unsigned rights, uint64_t va, uint64_t *n
 #define REST2 uint64_t r2 __attribute__((unused)), REST3
 #define REST1 uint64_t r1 __attribute__((unused)), REST2
 #define REST0 uint64_t r0 __attribute__((unused)), REST1
-#define CALL(name, ...) static int64_t call_##name(__VA_ARGS__)
+#define CALL(mode, name, ...)                                                                                \
+    static int64_t do_##name(__VA_ARGS__);                                                                   \
+    static int64_t call_##name(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5, \
+                               uint64_t a6)                                                                  \
+    {                                                                                                        \
+        int64_t result = -EXO_EDEAD;                                                                         \
+                                                                                                             \
+        if (begin_##mode())                                                                                  \
+            do                                                                                               \
+                result = do_##name(a0, a1, a2, a3, a4, a5, a6);                                              \
+            while (begin_again(result));                                                                     \
+        end_plain();                                                                                         \
+        return result;                                                                                       \
+    }                                                                                                        \
+    static int64_t do_##name(__VA_ARGS__)
 #define ARG(a) uint64_t a
-#define CALL0(name) CALL(name, REST0)
-#define CALL1(name, a) CALL(name, ARG(a), REST1)
-#define CALL2(name, a, b) CALL(name, ARG(a), ARG(b), REST2)
-#define CALL3(name, a, b, c) CALL(name, ARG(a), ARG(b), ARG(c), REST3)
-#define CALL4(name, a, b, c, d) CALL(name, ARG(a), ARG(b), ARG(c), ARG(d), REST4)
-#define CALL5(name, a, b, c, d, e) CALL(name, ARG(a), ARG(b), ARG(c), ARG(d), ARG(e), REST5)
-#define CALL6(name, a, b, c, d, e, f) CALL(name, ARG(a), ARG(b), ARG(c), ARG(d), ARG(e), ARG(f), REST6)
-#define CALL7(name, a, b, c, d, e, f, g) CALL(name, ARG(a), ARG(b), ARG(c), ARG(d), ARG(e), ARG(f), ARG(g))
+#define CALL0(mode, name) CALL(mode, name, REST0)
+#define CALL1(mode, name, a) CALL(mode, name, ARG(a), REST1)
+#define CALL2(mode, name, a, b) CALL(mode, name, ARG(a), ARG(b), REST2)
+#define CALL3(mode, name, a, b, c) CALL(mode, name, ARG(a), ARG(b), ARG(c), REST3)
+#define CALL4(mode, name, a, b, c, d) CALL(mode, name, ARG(a), ARG(b), ARG(c), ARG(d), REST4)
+#define CALL5(mode, name, a, b, c, d, e) CALL(mode, name, ARG(a), ARG(b), ARG(c), ARG(d), ARG(e), REST5)
+#define CALL6(mode, name, a, b, c, d, e, f)                                                                  \
+    CALL(mode, name, ARG(a), ARG(b), ARG(c), ARG(d), ARG(e), ARG(f), REST6)
+
+#define CALL7(mode, name, a, b, c, d, e, f, g)                                                               \
+    CALL(mode, name, ARG(a), ARG(b), ARG(c), ARG(d), ARG(e), ARG(f), ARG(g))
+
+/* A switching call of the current vcpu: 0 with the result in its registers, or NEEDS_WORLD.  The CPU's lock stays taken
+ * for trap_leave(). */
+#define SWITCH_CALL(mode, name)                                                                              \
+    static int do_##name(struct vcpu *current);                                                              \
+    static void call_##name(struct vcpu *current)                                                            \
+    {                                                                                                        \
+        if (begin_##mode())                                                                                  \
+            while (begin_again(do_##name(current)))                                                          \
+                ;                                                                                            \
+        end_world();                                                                                         \
+    }                                                                                                        \
+    static int do_##name(struct vcpu *current)
 
 /* ---- pages ---------------------------------------------------------------------------------------------- */
 
@@ -61,9 +141,12 @@ static int decode_want(uint64_t want, uint64_t flags, struct frame_want *out)
 {
     uint64_t limit = (flags & EXO_ALLOC_LIMIT_MASK) >> EXO_ALLOC_LIMIT_SHIFT;
 
-    if (flags & ~(uint64_t)(EXO_PROT_ALL | EXO_ALLOC_CONTIG | EXO_ALLOC_MORE | EXO_ALLOC_LIMIT_MASK) ||
-        (flags & EXO_ALLOC_MORE && !(flags & EXO_ALLOC_CONTIG)) || !space_prot_ok(flags & EXO_PROT_ALL) ||
-        (limit && (limit <= PAGE_SHIFT || limit > 48)))
+    unsigned kind = flags & (EXO_ALLOC_CONTIG | EXO_ALLOC_LARGE);
+
+    if (flags & ~(uint64_t)(EXO_PROT_ALL | EXO_ALLOC_CONTIG | EXO_ALLOC_LARGE | EXO_ALLOC_MORE |
+                            EXO_ALLOC_LIMIT_MASK) ||
+        kind == (EXO_ALLOC_CONTIG | EXO_ALLOC_LARGE) || (flags & EXO_ALLOC_MORE && !kind) ||
+        !space_prot_ok(flags & EXO_PROT_ALL) || (limit && (limit <= PAGE_SHIFT || limit > 48)))
         return -EXO_EINVAL;
     if (want != EXO_WANT_ANY && want > UINT32_MAX)
         return -EXO_EINVAL;
@@ -71,90 +154,85 @@ static int decode_want(uint64_t want, uint64_t flags, struct frame_want *out)
     return 0;
 }
 
-/* n pages that one call begins and, where an interrupt comes, others go on with. */
+static int run_begin(struct space *space, uint64_t va, uint64_t n, bool large, const struct frame_want *want)
+{
+    if (large)
+        return n != EXO_LARGE_PAGES || va & (EXO_LARGE_BYTES - 1) ? -EXO_ERANGE
+                                                                  : space_large_begin(space, va, want);
+    return n == 0 || n > EXO_CONTIG_MAX ? -EXO_ERANGE : space_run_begin(space, va, n, want);
+}
+
+/* n pages that one call begins and others may have to go on with. */
 static int64_t alloc_run(struct space *space, uint64_t va, uint64_t n, uint64_t flags,
                          const struct frame_want *want)
 {
-    int rc = 0;
+    bool large = flags & EXO_ALLOC_LARGE;
+    int rc =
+        flags & EXO_ALLOC_MORE ? space_run_resume(space, va, n, large) : run_begin(space, va, n, large, want);
 
-    if (flags & EXO_ALLOC_MORE) {
-        if (space->run.left == 0 || (n && (space->run.left != n || space->run.va != va)))
-            return -EXO_ESTATE;
-        if (n == 0) {
-            space_run_drop(space);
-            return 0;
-        }
-    } else {
-        rc = n == 0 || n > EXO_CONTIG_MAX ? -EXO_ERANGE : space_run_take(space, va, n, want);
-    }
-    return rc ? rc : space_run_bind(space, flags & EXO_PROT_ALL);
+    if (rc || n == 0)
+        return rc;
+    return large ? space_large_bind(space, flags & EXO_PROT_ALL)
+                 : space_run_bind(space, flags & EXO_PROT_ALL);
 }
 
-CALL5(page_alloc, space_handle, va, n, want, flags)
+CALL5(local, page_alloc, space_handle, va, n, want, flags)
 {
     struct frame_want decoded;
-    uint64_t piece = n;
     struct space *space;
-    int rc = find_range(space_handle, EXO_RIGHT_USE, va, &piece, &space);
+    int rc = find_range(space_handle, EXO_RIGHT_USE, va, n, &space);
 
     if (!rc)
         rc = decode_want(want, flags, &decoded);
     if (rc)
         return rc;
-    if (flags & EXO_ALLOC_CONTIG)
+    if (flags & (EXO_ALLOC_CONTIG | EXO_ALLOC_LARGE))
         return alloc_run(space, va, n, flags, &decoded);
-    return space_bind_new(space, va, piece, flags & EXO_PROT_ALL, &decoded);
+    return space_bind_new(space, va, space_piece(n), flags & EXO_PROT_ALL, &decoded);
 }
 
-CALL6(page_map, dst_handle, va, src_handle, sva, n, prot)
+CALL6(local, page_map, dst_handle, va, src_handle, sva, n, prot)
 {
     uint64_t max = prot >> EXO_PROT_MAX_SHIFT;
     struct space *dst, *src;
-    int rc = find_range(dst_handle, EXO_RIGHT_USE, va, &n, &dst);
+    int rc = find_range(dst_handle, EXO_RIGHT_USE, va, n, &dst);
 
     prot &= (1u << EXO_PROT_MAX_SHIFT) - 1;
     if (!rc)
-        rc = find_range(src_handle, EXO_RIGHT_READ, sva, &n, &src);
+        rc = find_range(src_handle, EXO_RIGHT_READ, sva, n, &src);
     if (rc)
         return rc;
     if (!space_prot_ok(prot) || max > EXO_PROT_ALL || (max && (prot & ~max)))
         return -EXO_EINVAL;
-    rc = space_copy(dst, va, src, sva, n, (unsigned)prot, (unsigned)(max ? max : prot));
-    return rc ? rc : (int64_t)n;
+    return space_map(dst, va, src, sva, n, (unsigned)prot, (unsigned)(max ? max : prot));
 }
 
-CALL4(page_protect, space_handle, va, n, prot)
+CALL4(local, page_protect, space_handle, va, n, prot)
 {
     struct space *space;
-    int rc = find_range(space_handle, EXO_RIGHT_USE, va, &n, &space);
+    int rc = find_range(space_handle, EXO_RIGHT_USE, va, n, &space);
     bool lazy = prot & EXO_LAZY;
 
     prot &= ~(uint64_t)EXO_LAZY;
     if (!rc && !space_prot_ok(prot))
         rc = -EXO_EINVAL;
-    if (!rc)
-        rc = space_protect(space, va, n, (unsigned)prot, lazy);
-    return rc ? rc : (int64_t)n;
+    return rc ? rc : space_protect(space, va, n, (unsigned)prot, lazy);
 }
 
-CALL4(page_unmap, space_handle, va, n, flags)
+CALL4(local, page_unmap, space_handle, va, n, flags)
 {
     struct space *space;
-    int rc = find_range(space_handle, EXO_RIGHT_USE, va, &n, &space);
+    int rc = find_range(space_handle, EXO_RIGHT_USE, va, n, &space);
 
     if (!rc && flags & ~(uint64_t)EXO_LAZY)
         rc = -EXO_EINVAL;
-    if (rc)
-        return rc;
-    space_unbind(space, va, n, flags & EXO_LAZY);
-    return (int64_t)n;
+    return rc ? rc : space_unbind(space, va, n, flags & EXO_LAZY);
 }
 
-CALL3(tlb_sync, space_handle, va, n)
+CALL3(local, tlb_sync, space_handle, va, n)
 {
-    uint64_t checked = n;
     struct space *space;
-    int rc = find_range(space_handle, EXO_RIGHT_USE, va, &checked, &space);
+    int rc = find_range(space_handle, EXO_RIGHT_USE, va, n, &space);
 
     if (!rc)
         space_sync(space, va, n);
@@ -171,7 +249,7 @@ static struct cap object_cap(enum exo_cap_type type, const void *object)
         .type = (uint8_t)type, .rights = EXO_RIGHTS_ALL, .object = pfn, .serial = frame_entry(pfn)->serial};
 }
 
-CALL0(space_create)
+CALL0(world, space_create)
 {
     struct env *env = self();
     struct space *space;
@@ -190,7 +268,7 @@ CALL0(space_create)
     return handle;
 }
 
-CALL1(space_destroy, handle)
+CALL1(world, space_destroy, handle)
 {
     struct space *space;
     struct cap *cap;
@@ -216,12 +294,12 @@ static int64_t pin(uint64_t handle, int (*change)(struct space *))
     return space->ending ? -EXO_EDEAD : change(space);
 }
 
-CALL1(asid_pin, handle)
+CALL1(world, asid_pin, handle)
 {
     return pin(handle, space_pin);
 }
 
-CALL1(asid_unpin, handle)
+CALL1(world, asid_unpin, handle)
 {
     return pin(handle, space_unpin);
 }
@@ -244,12 +322,13 @@ static int space_switch(struct vcpu *vcpu, uint64_t handle)
     return 0;
 }
 
-static void call_space_switch(struct vcpu *current)
+SWITCH_CALL(local, space_switch)
 {
     vcpu_result(current, space_switch(current, current->regs.x[0]));
+    return 0;
 }
 
-CALL3(env_create, limit, event, bits)
+CALL3(world, env_create, limit, event, bits)
 {
     struct env *env, *parent = self();
     struct cap *watch = NULL, model;
@@ -284,7 +363,7 @@ CALL3(env_create, limit, event, bits)
     return handle | space_handle << 32;
 }
 
-CALL2(env_status, handle, field)
+CALL2(local, env_status, handle, field)
 {
     const struct env *env;
     struct cap *cap;
@@ -305,9 +384,9 @@ CALL2(env_status, handle, field)
     case EXO_ENV_ADDRESS:
         return (int64_t)(env->address & INT64_MAX);
     case EXO_ENV_LIMIT:
-        return (int64_t)env->owner.account.limit;
+        return (int64_t)account_allows(&env->owner.account);
     case EXO_ENV_USED:
-        return (int64_t)(env->owner.account.used + env->owner.account.reserved);
+        return (int64_t)account_in_use(&env->owner.account);
     case EXO_ENV_ID:
         return env_frame(env);
     default:
@@ -315,9 +394,10 @@ CALL2(env_status, handle, field)
     }
 }
 
-static void call_env_exit(struct vcpu *current)
+SWITCH_CALL(world, env_exit)
 {
     env_end(current->env, EXO_END_EXIT, current->regs.x[0], current->regs.pc, 0);
+    return 0;
 }
 
 /* Decodes the handle in x0 of a switching call on an environment; NULL and the error as result otherwise. */
@@ -330,12 +410,13 @@ static struct env *env_argument(struct vcpu *current)
     return rc ? NULL : env_of(cap);
 }
 
-static void call_env_stop(struct vcpu *current)
+SWITCH_CALL(world, env_stop)
 {
     struct env *env = env_argument(current);
 
     if (env)
         env_end(env, EXO_END_STOP, 0, 0, 0);
+    return 0;
 }
 
 static bool is_ancestor(const struct env *env, const struct env *of)
@@ -345,23 +426,52 @@ static bool is_ancestor(const struct env *env, const struct env *of)
     return of != NULL;
 }
 
-static void call_env_destroy(struct vcpu *current)
+SWITCH_CALL(world, env_destroy)
 {
     struct env *env = env_argument(current);
 
     if (!env)
-        return;
+        return 0;
     if (env == current->env)
         env_end(env, EXO_END_STOP, 0, 0, 0); /* whoever made it takes it down */
     else if (is_ancestor(env, current->env))
         vcpu_result(current, -EXO_EBUSY);
     else
         vcpu_result(current, env_destroy_step(env) ? 0 : 1);
+    return 0;
+}
+
+/* ---- revocation ------------------------------------------------------------------------------------------ */
+
+CALL3(world, env_limit, handle, frames, deadline)
+{
+    struct cap *cap;
+    int rc = find(handle, EXO_CAP_ENV, EXO_RIGHT_MANAGE, &cap);
+
+    if (rc)
+        return rc;
+    if (env_of(cap)->parent != self() || env_of(cap)->state == EXO_ENV_ENDED)
+        return -EXO_ESTATE;
+    return revoke_limit(env_of(cap), frames, deadline);
+}
+
+CALL4(world, page_reclaim, space_handle, va, n, deadline)
+{
+    struct space *space;
+    int rc = find_range(space_handle, EXO_RIGHT_USE | EXO_RIGHT_READ, va, n, &space);
+
+    if (rc)
+        return rc;
+    if (n > EXO_RANGE_MAX)
+        return -EXO_ERANGE;
+    if (space->account != &self()->owner.account)
+        return -EXO_ESTATE;
+    return revoke_pages(self(), space, va, n, deadline);
 }
 
 /* ---- vcpus, time ----------------------------------------------------------------------------------------- */
 
-CALL4(vcpu_create, env_handle, cpu, space_handle, va)
+CALL4(world, vcpu_create, env_handle, cpu, space_handle, va)
 {
     struct cap *env_cap, *space_cap, model;
     struct vcpu *vcpu;
@@ -372,11 +482,11 @@ CALL4(vcpu_create, env_handle, cpu, space_handle, va)
         rc = find(space_handle, EXO_CAP_SPACE, EXO_RIGHT_USE | EXO_RIGHT_READ, &space_cap);
     if (rc)
         return rc;
-    if (cpu != cpu_this()->id)
+    if (cpu >= ncpus)
         return -EXO_EUNSUPPORTED;
     if (env_of(env_cap)->state == EXO_ENV_ENDED)
         return -EXO_ESTATE;
-    rc = vcpu_new(env_of(env_cap), cpu_this(), frame_address(space_cap->object), va, &vcpu);
+    rc = vcpu_new(env_of(env_cap), &cpus[cpu], frame_address(space_cap->object), va, &vcpu);
     if (rc)
         return rc;
     model = object_cap(EXO_CAP_VCPU, vcpu);
@@ -388,7 +498,7 @@ CALL4(vcpu_create, env_handle, cpu, space_handle, va)
     return handle;
 }
 
-CALL2(vcpu_start, handle, arg)
+CALL2(world, vcpu_start, handle, arg)
 {
     struct vcpu *vcpu;
     struct cap *cap;
@@ -399,11 +509,10 @@ CALL2(vcpu_start, handle, arg)
     vcpu = vcpu_of(cap);
     if (vcpu->state != VCPU_STOPPED || vcpu_ended(vcpu))
         return -EXO_ESTATE;
-    if (vcpu->page->upcall_entry == 0)
+    if (!vcpu_upcall(vcpu, EXO_UPCALL_START, arg, 0))
         return -EXO_EINVAL;
-    vcpu_upcall(vcpu, EXO_UPCALL_START, arg, 0);
-    if (vcpu->state == VCPU_STOPPED) /* still: its environment may have ended for want of an entry */
-        slice_ready(vcpu);
+    vcpu->cpu->trace.upcalls++; /* it is not its CPU's current one */
+    slice_ready(vcpu);
     return 0;
 }
 
@@ -416,10 +525,12 @@ static int64_t call_slice(uint64_t handle, uint64_t slot, struct vcpu *vcpu)
         return rc;
     if (slot >= CPU_SLOTS || !range_inside(slot, 1, cap->a, cap->b))
         return -EXO_ERANGE;
-    return slice_own(cpu_this(), (uint32_t)slot, vcpu);
+    if (vcpu && vcpu->cpu != &cpus[cap->object])
+        return -EXO_EINVAL;
+    return slice_own(&cpus[cap->object], (uint32_t)slot, vcpu);
 }
 
-CALL3(slice_bind, handle, slot, vcpu_handle)
+CALL3(world, slice_bind, handle, slot, vcpu_handle)
 {
     struct cap *cap;
     int rc = find(vcpu_handle, EXO_CAP_VCPU, EXO_RIGHT_MANAGE, &cap);
@@ -429,61 +540,80 @@ CALL3(slice_bind, handle, slot, vcpu_handle)
     return rc ? rc : call_slice(handle, slot, vcpu_of(cap));
 }
 
-CALL2(slice_release, handle, slot)
+CALL2(world, slice_release, handle, slot)
 {
     return call_slice(handle, slot, NULL);
 }
 
-static void call_yield(struct vcpu *current)
+/* Whom yield is to: NULL: whoever is next. */
+static int yield_to(struct vcpu *current, uint64_t handle, struct vcpu **to)
 {
-    struct vcpu *to = NULL;
-    uint64_t handle = current->regs.x[0];
+    struct cap *cap;
+    int rc;
 
-    if (handle) {
-        struct cap *cap;
-        int rc = cap_find(&current->env->owner, handle, EXO_CAP_VCPU, EXO_RIGHT_USE, &cap);
-
-        if (!rc && (vcpu_of(cap)->state != VCPU_READY || vcpu_ended(vcpu_of(cap))))
-            rc = -EXO_ESTATE;
-        vcpu_result(current, rc);
-        if (rc)
-            return;
-        to = vcpu_of(cap);
-        vcpu_unqueue(to);
-    }
-    vcpu_result(current, 0);
-    slice_ready(slice_leave());
-    if (to)
-        slice_run(to);
+    *to = NULL;
+    if (!handle)
+        return 0;
+    rc = cap_find(&current->env->owner, handle, EXO_CAP_VCPU, EXO_RIGHT_USE, &cap);
+    if (rc)
+        return rc;
+    *to = vcpu_of(cap);
+    if (vcpu_is_remote(*to) && !cpu_this()->world)
+        return NEEDS_WORLD;
+    return (*to)->state == VCPU_READY && !vcpu_ended(*to) ? 0 : -EXO_ESTATE;
 }
 
-static void call_wait(struct vcpu *current)
+SWITCH_CALL(local, yield)
+{
+    struct vcpu *to;
+    int rc = yield_to(current, current->regs.x[0], &to);
+
+    if (rc == NEEDS_WORLD)
+        return rc;
+    vcpu_result(current, rc);
+    if (rc)
+        return 0;
+    if (to)
+        vcpu_unqueue(to);
+    slice_ready(slice_leave());
+    if (to && vcpu_is_remote(to))
+        slice_ready_first(to); /* there it is next; no slice goes from one CPU to another */
+    else if (to)
+        slice_lend(to);
+    return 0;
+}
+
+SWITCH_CALL(local, wait)
 {
     event_wait(current, current->regs.x[0], current->regs.x[1]);
+    return 0;
 }
 
-static void call_resume(struct vcpu *current)
+SWITCH_CALL(local, resume)
 {
     regs_copy(&current->regs, &current->page->regs);
     arch_regs_sanitize(&current->regs);
     current->page->upcall_masked = 0;
+    return 0;
 }
 
-CALL0(null)
+static int64_t call_null(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5,
+                         uint64_t a6)
 {
+    (void)a0, (void)a1, (void)a2, (void)a3, (void)a4, (void)a5, (void)a6;
     return 0;
 }
 
 /* ---- gates, events, capabilities -------------------------------------------------------------------------- */
 
-static void call_call(struct vcpu *current)
+SWITCH_CALL(local, call)
 {
-    gate_call(current);
+    return gate_call(current);
 }
 
-static void call_reply_wait(struct vcpu *current)
+SWITCH_CALL(local, reply_wait)
 {
-    gate_reply_wait(current);
+    return gate_reply_wait(current);
 }
 
 /* A capability to enter or signal a vcpu, derived from one to manage it. */
@@ -499,17 +629,17 @@ static int64_t from_vcpu(uint64_t handle, enum exo_cap_type type, uint64_t a)
     return cap_insert(&self()->owner, &model, cap);
 }
 
-CALL2(gate_create, vcpu, badge)
+CALL2(world, gate_create, vcpu, badge)
 {
     return from_vcpu(vcpu, EXO_CAP_GATE, badge);
 }
 
-CALL2(event_create, vcpu, mask)
+CALL2(world, event_create, vcpu, mask)
 {
     return mask ? from_vcpu(vcpu, EXO_CAP_EVENT, mask) : -EXO_EINVAL;
 }
 
-CALL2(signal, handle, bits)
+CALL2(local, signal, handle, bits)
 {
     struct cap *cap;
     int rc = find(handle, EXO_CAP_EVENT, EXO_RIGHT_USE, &cap);
@@ -544,6 +674,7 @@ static int narrow(struct cap *model, uint64_t a, uint64_t b)
         /* fall through */
     case EXO_CAP_SLICE:
     case EXO_CAP_IRQ:
+    case EXO_CAP_DMA:
         if (!b || !range_inside(a, b, model->a, model->b))
             return -EXO_ERANGE;
         model->a = a;
@@ -554,7 +685,7 @@ static int narrow(struct cap *model, uint64_t a, uint64_t b)
     }
 }
 
-CALL5(cap_grant, env_handle, handle, rights, a, b)
+CALL5(world, cap_grant, env_handle, handle, rights, a, b)
 {
     struct cap *to, *cap, model;
     int rc = find(env_handle, EXO_CAP_ENV, EXO_RIGHT_GIVE, &to);
@@ -575,7 +706,7 @@ CALL5(cap_grant, env_handle, handle, rights, a, b)
     return rc ? rc : cap_insert(&env_of(to)->owner, &model, cap);
 }
 
-CALL1(cap_drop, handle)
+CALL1(world, cap_drop, handle)
 {
     struct cap *cap;
     int rc = cap_find_any(&self()->owner, handle, &cap);
@@ -585,7 +716,7 @@ CALL1(cap_drop, handle)
     return cap_remove(cap) ? 0 : 1;
 }
 
-CALL1(cap_revoke, handle)
+CALL1(world, cap_revoke, handle)
 {
     struct cap *cap;
     int rc = cap_find_any(&self()->owner, handle, &cap);
@@ -607,7 +738,7 @@ static int find_line(uint64_t handle, uint64_t line)
     return range_inside(line, 1, cap->a, cap->b) && line <= UINT32_MAX ? 0 : -EXO_ERANGE;
 }
 
-CALL4(irq_bind, handle, line, vcpu_handle, bit)
+CALL4(world, irq_bind, handle, line, vcpu_handle, bit)
 {
     struct cap *cap;
     int rc = find_line(handle, line);
@@ -626,11 +757,39 @@ CALL4(irq_bind, handle, line, vcpu_handle, bit)
     return irq_bind((uint32_t)line, vcpu_of(cap), (unsigned)bit);
 }
 
-CALL2(irq_ack, handle, line)
+CALL2(local, irq_ack, handle, line)
 {
     int rc = find_line(handle, line);
 
     return rc ? rc : irq_ack((uint32_t)line, self());
+}
+
+static int find_device(uint64_t handle, uint64_t device)
+{
+    struct cap *cap;
+    int rc = find(handle, EXO_CAP_DMA, EXO_RIGHT_USE, &cap);
+
+    if (rc)
+        return rc;
+    return range_inside(device, 1, cap->a, cap->b) ? 0 : -EXO_ERANGE;
+}
+
+CALL7(world, msi_bind, handle, line, dma, device, event, vcpu_handle, bit)
+{
+    struct cap *cap;
+    int rc = find_line(handle, line);
+
+    if (!rc)
+        rc = find_device(dma, device);
+    if (!rc)
+        rc = find(vcpu_handle, EXO_CAP_VCPU, EXO_RIGHT_MANAGE, &cap);
+    if (rc)
+        return rc;
+    if (bit > 62)
+        return -EXO_EINVAL;
+    if (vcpu_ended(vcpu_of(cap)))
+        return -EXO_ESTATE;
+    return msi_bind((uint32_t)line, (uint32_t)device, event, vcpu_of(cap), (unsigned)bit);
 }
 
 /* Neither RAM, nor what the kernel drives itself. */
@@ -642,16 +801,17 @@ static bool device_range_ok(uint64_t pa, uint64_t len)
     return !range_overlaps(pa, len, ram, ram_len) && !arch_owns_device(pa, len);
 }
 
-CALL6(mmio_map, handle, space_handle, va, pa, n, prot)
+CALL6(local, mmio_map, handle, space_handle, va, pa, n, prot)
 {
     struct space *space;
     struct cap *cap;
     int rc = find(handle, EXO_CAP_MMIO, EXO_RIGHT_USE, &cap);
 
     if (!rc)
-        rc = find_range(space_handle, EXO_RIGHT_USE, va, &n, &space);
+        rc = find_range(space_handle, EXO_RIGHT_USE, va, n, &space);
     if (rc)
         return rc;
+    n = space_piece(n);
     if (prot & ~(uint64_t)(EXO_PROT_READ | EXO_PROT_WRITE))
         return -EXO_EINVAL;
     if (pa & PAGE_MASK || !range_inside(pa, n * PAGE_SIZE, cap->a, cap->b) ||
@@ -661,22 +821,134 @@ CALL6(mmio_map, handle, space_handle, va, pa, n, prot)
     return rc ? rc : (int64_t)n;
 }
 
-CALL5(info_map, handle, table, first, space_handle, va)
+static int find_domain(uint64_t handle, unsigned rights, struct domain **out)
+{
+    struct cap *cap;
+    int rc = find(handle, EXO_CAP_DOMAIN, rights, &cap);
+
+    if (!rc)
+        *out = frame_address(cap->object);
+    return rc;
+}
+
+CALL2(world, dma_open, handle, stream)
+{
+    struct cap *cap, model;
+    struct domain *domain;
+    int64_t made;
+    int rc = find(handle, EXO_CAP_DMA, EXO_RIGHT_USE, &cap);
+
+    if (rc)
+        return rc;
+    if (!range_inside(stream, 1, cap->a, cap->b) || !dma_stream_ok(stream))
+        return -EXO_ERANGE;
+    if (!dma_is_translated(stream) && !(cap->rights & EXO_RIGHT_MANAGE))
+        return -EXO_EUNTRUSTED;
+    rc = domain_new(&self()->owner.account, stream, &domain);
+    if (rc)
+        return rc;
+    list_add_tail(&self()->domains, &domain->in_env);
+    model = object_cap(EXO_CAP_DOMAIN, domain);
+    made = cap_insert(&self()->owner, &model, NULL);
+    if (made < 0)
+        while (!domain_end_step(domain)) /* as many entries as there are doorbells */
+            ;
+    return made;
+}
+
+CALL6(world, dma_bind, handle, iova, space_handle, va, n, prot)
+{
+    struct domain *domain;
+    struct space *space;
+    int rc = find_domain(handle, EXO_RIGHT_USE, &domain);
+
+    if (!rc && !domain_range_ok(iova, n))
+        rc = -EXO_ERANGE;
+    if (!rc)
+        rc = find_range(space_handle, EXO_RIGHT_READ, va, n, &space);
+    if (rc)
+        return rc;
+    if (prot != EXO_PROT_READ && prot != (EXO_PROT_READ | EXO_PROT_WRITE))
+        return -EXO_EINVAL;
+    n = min_u64(space_piece(n), DMA_RANGE_MAX);
+    rc = domain_bind(domain, iova, space, va, n, (unsigned)prot);
+    return rc ? rc : (int64_t)n;
+}
+
+CALL3(world, dma_unbind, handle, iova, n)
+{
+    struct domain *domain;
+    int rc = find_domain(handle, EXO_RIGHT_USE, &domain);
+
+    if (!rc && !domain_range_ok(iova, n))
+        rc = -EXO_ERANGE;
+    return rc ? rc : domain_unbind(domain, iova, min_u64(space_piece(n), DMA_RANGE_MAX));
+}
+
+CALL2(world, dma_address, handle, iova)
+{
+    struct domain *domain;
+    uint64_t address;
+    int rc = find_domain(handle, EXO_RIGHT_USE, &domain);
+
+    if (!rc && iova >> ARCH_USER_BITS)
+        rc = -EXO_ERANGE;
+    if (rc)
+        return rc;
+    return domain_address(domain, iova, &address) ? (int64_t)address : -EXO_EUNBOUND;
+}
+
+CALL2(world, dma_status, handle, field)
+{
+    struct domain *domain;
+    int rc = find_domain(handle, EXO_RIGHT_READ, &domain);
+
+    if (rc)
+        return rc;
+    arch_iommu_poll();
+    switch (field) {
+    case EXO_DMA_STREAM:
+        return (int64_t)domain->stream;
+    case EXO_DMA_TRANSLATED:
+        return domain->translated;
+    case EXO_DMA_PAGES:
+        return (int64_t)domain->nbound;
+    case EXO_DMA_FAULTS:
+        return (int64_t)(domain->fault.count & INT64_MAX);
+    case EXO_DMA_FAULT_ADDRESS:
+        return (int64_t)(domain->fault.address & INT64_MAX);
+    case EXO_DMA_FAULT_ACCESS:
+        return domain->fault.access;
+    default:
+        return -EXO_EINVAL;
+    }
+}
+
+CALL1(world, dma_close, handle)
+{
+    struct domain *domain;
+    int rc = find_domain(handle, EXO_RIGHT_MANAGE, &domain);
+
+    return rc ? rc : !domain_end_step(domain);
+}
+
+CALL5(local, info_map, handle, table, first, space_handle, va)
 {
     struct space *space;
     struct cap *cap;
-    uint64_t n = 1;
     paddr_t pa;
     int rc = find(handle, EXO_CAP_INFO, EXO_RIGHT_READ, &cap);
 
     if (!rc)
-        rc = find_range(space_handle, EXO_RIGHT_USE, va, &n, &space);
+        rc = find_range(space_handle, EXO_RIGHT_USE, va, 1, &space);
     if (!rc)
         rc = info_page(table, first, &pa);
     return rc ? rc : space_bind_fixed(space, va, pa, 1, EXO_PROT_READ, MEMORY_NORMAL);
 }
 
-CALL7(log_write, len, w0, w1, w2, w3, w4, w5)
+/* The CPU's own ring: it takes no lock. */
+static int64_t call_log_write(uint64_t len, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4,
+                              uint64_t w5)
 {
     const uint64_t words[6] = {w0, w1, w2, w3, w4, w5};
 
@@ -686,7 +958,50 @@ CALL7(log_write, len, w0, w1, w2, w3, w4, w5)
     return (int64_t)len;
 }
 
-static void call_machine_stop(struct vcpu *current)
+/* A CPU that may be traced. */
+static int find_traced(uint64_t handle, uint64_t id, struct cap **cap, struct cpu **out)
+{
+    int rc = find(handle, EXO_CAP_TRACE, EXO_RIGHT_READ, cap);
+
+    *out = ring_cpu(id);
+    return rc || *out ? rc : -EXO_EUNSUPPORTED;
+}
+
+CALL5(world, trace_bind, handle, cpu_id, space_handle, va, n)
+{
+    struct space *space;
+    struct cap *cap;
+    struct cpu *cpu;
+    int rc = find_traced(handle, cpu_id, &cap, &cpu);
+
+    if (!rc)
+        rc = find_range(space_handle, EXO_RIGHT_USE | EXO_RIGHT_READ, va, n, &space);
+    n = space_piece(n);
+    if (!rc)
+        rc = ring_bind(cpu, self(), space, va, n = min_u64(n, RING_RANGE_MAX));
+    return rc ? rc : (int64_t)n;
+}
+
+CALL3(world, trace_control, handle, cpu_id, how)
+{
+    struct cap *cap;
+    struct cpu *cpu;
+    int rc = find_traced(handle, cpu_id, &cap, &cpu);
+
+    if (!rc && how > EXO_TRACE_RELEASE)
+        rc = -EXO_EINVAL;
+    if (rc)
+        return rc;
+    if (how == EXO_TRACE_ON)
+        return ring_start(cpu, self());
+    if (cpu->trace.owner && cpu->trace.owner != self() && !(cap->rights & EXO_RIGHT_MANAGE))
+        return -EXO_EBUSY;
+    if (how == EXO_TRACE_RELEASE)
+        return ring_release_step(cpu) ? 0 : 1;
+    return ring_stop(cpu) ? 0 : 1;
+}
+
+SWITCH_CALL(local, machine_stop)
 {
     struct cap *cap;
     uint64_t how = current->regs.x[1];
@@ -697,42 +1012,50 @@ static void call_machine_stop(struct vcpu *current)
     if (!rc)
         arch_stop((enum exo_stop_how)how);
     vcpu_result(current, rc);
+    return 0;
 }
 
 /* ---- the tables ------------------------------------------------------------------------------------------ */
 
-/* Whether it had lines or slots, which are looked for among all. */
+/* Whether it had slots, which are looked for among all. */
 static bool vcpu_end(struct vcpu *vcpu)
 {
-    bool searched = vcpu->nslots || vcpu->nirqs;
+    bool searched = vcpu->nslots;
 
     vcpu_unqueue(vcpu);
     slice_disown_all(vcpu);
-    irq_vcpu_end(vcpu);
     vcpu->state = VCPU_DEAD;
     return searched;
 }
 
-/* A search is enough for a piece. */
-static bool vcpus_end(struct env *env)
+static bool runs_on(const struct env *env, const struct cpu *cpu)
+{
+    return cpu->current && cpu->current->env == env;
+}
+
+/* A search is enough for a piece, and so are some lines. */
+static enum env_ending vcpus_end(struct env *env)
 {
     unsigned left = ENDING_PIECE;
 
-    if (cpu_this()->current && cpu_this()->current->env == env)
+    if (env_runs_on(env, cpu_this()))
         slice_leave()->state = VCPU_STOPPED;
     while (env->ending_at != &env->vcpus) {
         struct vcpu *vcpu = list_entry(env->ending_at, struct vcpu, in_env);
+        bool had_lines = vcpu->nirqs;
 
-        if (left == 0)
-            return false;
-        if (vcpu->state != VCPU_DEAD && vcpu_end(vcpu))
+        if (vcpu->state == VCPU_RUNNING)
+            return ENDING_WAITS;
+        if (left == 0 || !irq_vcpu_end(vcpu))
+            return ENDING_MORE;
+        if (vcpu->state != VCPU_DEAD && (vcpu_end(vcpu) || had_lines))
             left = 1;
         for (left--; gate_disappoint(vcpu); left--)
             if (left == 0)
-                return false;
+                return ENDING_MORE;
         env->ending_at = env->ending_at->next;
     }
-    return true;
+    return ENDING_DONE;
 }
 
 static void vcpu_free_first(struct env *env)
@@ -743,6 +1066,7 @@ static void vcpu_free_first(struct env *env)
 void syscall_init(void)
 {
     event_init();
+    env_runs_on = runs_on;
     env_vcpus_end = vcpus_end;
     env_vcpu_free = vcpu_free_first;
 }

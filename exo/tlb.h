@@ -2,7 +2,11 @@
  *
  * Time is counted in epochs.  An epoch ends when no TLB holds anything stale: by a flush of everything, or when the
  * last space with stale translations has been flushed.  A frame that loses a binding lazily notes the epoch, so that
- * whoever hands it out again sees in one comparison whether a TLB may still lead to it. */
+ * whoever hands it out again sees in one comparison whether a TLB may still lead to it.
+ *
+ * On several CPUs: an epoch's number moves on only after the flush that ends it is complete, and a frame notes the epoch
+ * after its table entry was cleared (arch_table_sync in between).  So a frame's epoch is over only if a flush came after the
+ * clearing.  A struct tlb_lazy is its space's, and under the space's lock. */
 #ifndef EXO_TLB_H
 #define EXO_TLB_H
 

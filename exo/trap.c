@@ -1,5 +1,6 @@
 #include "trap.h"
 
+#include "event.h"
 #include "slice.h"
 
 static bool masked(const struct vcpu *vcpu)
@@ -7,27 +8,41 @@ static bool masked(const struct vcpu *vcpu)
     return ((const volatile struct exo_vcpu_page *)vcpu->page)->upcall_masked;
 }
 
+/* The current vcpu's environment, unless somebody ends it first. */
+static void end_current(enum exo_end_reason reason, uint64_t code, uint64_t address)
+{
+    struct vcpu *vcpu = cpu_this()->current; /* it stays, running, until this CPU lets it go */
+
+    world_upgrade();
+    env_end(vcpu->env, reason, code, vcpu->regs.pc, address);
+    world_leave();
+}
+
 void trap_page_fault(uint64_t va, unsigned wanted)
 {
     struct vcpu *vcpu = cpu_this()->current;
     struct binding binding;
 
+    if (cpu_this()->evict)
+        return; /* it has ended, and is about to leave */
     if (va < system_info->user_top && space_lookup(vcpu->space, va, &binding))
         wanted |= EXO_ACCESS_BOUND;
     if (masked(vcpu))
-        env_end(vcpu->env, EXO_END_FAULT, wanted, vcpu->regs.pc, va);
-    else
-        vcpu_upcall(vcpu, EXO_UPCALL_FAULT, va, wanted);
+        end_current(EXO_END_FAULT, wanted, va);
+    else if (!vcpu_upcall(vcpu, EXO_UPCALL_FAULT, va, wanted))
+        end_current(EXO_END_UPCALL, EXO_UPCALL_FAULT, va);
 }
 
 void trap_exception(enum exo_exception kind, uint64_t syndrome)
 {
     struct vcpu *vcpu = cpu_this()->current;
 
+    if (cpu_this()->evict)
+        return;
     if (masked(vcpu))
-        env_end(vcpu->env, EXO_END_EXCEPTION, kind, vcpu->regs.pc, syndrome);
-    else
-        vcpu_upcall(vcpu, EXO_UPCALL_EXCEPTION, kind, syndrome);
+        end_current(EXO_END_EXCEPTION, kind, syndrome);
+    else if (!vcpu_upcall(vcpu, EXO_UPCALL_EXCEPTION, kind, syndrome))
+        end_current(EXO_END_UPCALL, EXO_UPCALL_EXCEPTION, kind);
 }
 
 static void fp_switch(struct cpu *cpu, bool on)
@@ -52,25 +67,104 @@ void trap_fp(void)
     cpu->fp_owner = vcpu;
 }
 
+/* Work that others left for this CPU, and what local mode could not finish. */
+static void chores(struct cpu *cpu)
+{
+    __atomic_exchange_n(&cpu->attention, 0,
+                        __ATOMIC_ACQ_REL); /* before it looks: what comes after asks again */
+    if (cpu->evict)
+        slice_evict();
+    event_notes();
+    if (!cpu->overdue && list_empty(&cpu->endings))
+        return;
+    world_upgrade();
+    if (cpu->overdue)
+        slice_overdue();
+    if (!list_empty(&cpu->endings))
+        env_endings_step();
+    world_leave();
+}
+
+/* The current vcpu as it is to go on: with the upcall that is due, in its space.  False: it could not. */
+static bool ready_to_go(struct cpu *cpu)
+{
+    uint64_t due;
+
+    if (!vcpu_upcall_pending(cpu->current, &due)) {
+        end_current(EXO_END_UPCALL, EXO_UPCALL_EVENT, due);
+        return false;
+    }
+    if (space_load(cpu->current->space))
+        return true;
+    world_upgrade();
+    spaces_rollover();
+    world_leave();
+    return false;
+}
+
+/* Makes sure that there is a current vcpu that can go on; does what there is to do before, and sleeps until there is. */
+__attribute__((noinline)) static void settle_slowly(struct cpu *cpu)
+{
+    for (;;) {
+        if (cpu->attention)
+            chores(cpu);
+        if ((cpu->current && !cpu->nowned) || slice_pick()) {
+            if (!cpu->evict && ready_to_go(cpu))
+                break;
+        } else if (!cpu->attention) {
+            slice_sleep();
+        }
+        arch_irq_dispatch(); /* interrupts in between */
+    }
+    if (cpu->trace.wanted || cpu->trace.on)
+        trace_settled(cpu);
+}
+
+/* The same where there is somebody to choose, and nothing else to do. */
+__attribute__((noinline)) static void settle(struct cpu *cpu)
+{
+    while (!cpu->attention && ((cpu->current && !cpu->nowned) || slice_pick())) {
+        if (!cpu->evict && ready_to_go(cpu))
+            return;
+        arch_irq_dispatch();
+    }
+    settle_slowly(cpu);
+}
+
+/* The common case: whoever is current goes on as he is. */
+static bool settled(const struct cpu *cpu)
+{
+    const struct vcpu *vcpu = cpu->current;
+
+    return vcpu && !cpu->attention && !cpu->nowned && !vcpu_upcall_due(vcpu) && space_load(vcpu->space);
+}
+
 struct vcpu *trap_leave(void)
 {
     struct cpu *cpu = cpu_this();
 
-    for (;;) {
-        if (!list_empty(&cpu->endings))
-            env_endings_step();
-        if (!cpu->current || cpu->nowned)
-            slice_pick();
-        vcpu_upcall_pending(cpu->current);
-        if (cpu->current)
-            break;
-        arch_irq_dispatch(); /* it could not take its upcall: the next, and interrupts in between */
-    }
-    space_load(cpu->current->space);
+    if (__builtin_expect(!settled(cpu), 0))
+        settle(cpu);
     fp_switch(cpu, cpu->fp_owner == cpu->current);
     arch_set_vcpu_pointer(cpu->current->page_va);
     slice_arm();
     cpu->info->calls = cpu->calls;
+    cpu->info->lock_taken = cpu->lock.served;
+    cpu->info->lock_contended = cpu->lock.contended;
     cpu->resched = 0;
+    local_leave();
     return cpu->current;
+}
+
+struct vcpu *trap_leave_plain(void)
+{
+    local_enter();
+    return trap_leave();
+}
+
+struct vcpu *trap_irq(void)
+{
+    local_enter();
+    arch_irq_dispatch();
+    return trap_leave();
 }

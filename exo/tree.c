@@ -42,7 +42,12 @@ static bool enabled(int node)
 
 int tree_find(const char *const *compatible)
 {
-    for (int node = fdt_next_node(fdt, -1, NULL); node >= 0; node = fdt_next_node(fdt, node, NULL))
+    return tree_find_next(-1, compatible);
+}
+
+int tree_find_next(int node, const char *const *compatible)
+{
+    for (node = fdt_next_node(fdt, node, NULL); node >= 0; node = fdt_next_node(fdt, node, NULL))
         for (const char *const *name = compatible; *name; name++)
             if (enabled(node) && fdt_node_check_compatible(fdt, node, *name) == 0)
                 return node;
@@ -155,6 +160,63 @@ void tree_each_reserved(void (*each)(struct tree_range))
     if (parent < 0)
         return;
     fdt_for_each_subnode(node, fdt, parent) if (enabled(node)) each_reg(node, each);
+}
+
+/* What a processor's node does not say, its parent does. */
+static const void *cpu_property(int node, int cpus, const char *name, int *len)
+{
+    const void *value = fdt_getprop(fdt, node, name, len);
+
+    return value ? value : fdt_getprop(fdt, cpus, name, len);
+}
+
+static enum tree_cpu_method cpu_method(int node, int cpus)
+{
+    int len;
+    const char *method = cpu_property(node, cpus, "enable-method", &len);
+
+    if (!method || len < 1)
+        return TREE_CPU_NO_METHOD;
+    if (method[len - 1])
+        return TREE_CPU_OTHER; /* no text */
+    if (fdt_stringlist_contains(method, len, "psci"))
+        return TREE_CPU_PSCI;
+    return fdt_stringlist_contains(method, len, "spin-table") ? TREE_CPU_SPIN_TABLE : TREE_CPU_OTHER;
+}
+
+static struct tree_cpu cpu_describe(int node, int cpus, int ncells)
+{
+    struct tree_cpu cpu = {.affinity = TREE_CPU_NO_REG, .method = cpu_method(node, cpus)};
+    int len;
+    const fdt32_t *cells = fdt_getprop(fdt, node, "reg", &len);
+
+    if (cells && ncells > 0 && ncells <= 2 && len >= 4 * ncells)
+        cpu.affinity = read_cells(cells, ncells);
+    cells = cpu_property(node, cpus, "cpu-release-addr", &len);
+    if (cells && (len == 4 || len == 8))
+        cpu.release = read_cells(cells, len / 4);
+    return cpu;
+}
+
+void tree_each_cpu(void (*each)(const struct tree_cpu *))
+{
+    int node, cpus = fdt_path_offset(fdt, "/cpus");
+    int ncells = cpus < 0 ? 0 : fdt_address_cells(fdt, cpus);
+
+    if (cpus < 0)
+        return;
+    fdt_for_each_subnode(node, fdt, cpus)
+    {
+        int len;
+        const char *type = cpu_property(node, cpus, "device_type", &len);
+
+        if (type && len == sizeof("cpu") && __builtin_memcmp(type, "cpu", sizeof("cpu")) == 0 &&
+            enabled(node)) {
+            struct tree_cpu cpu = cpu_describe(node, cpus, ncells);
+
+            each(&cpu);
+        }
+    }
 }
 
 static bool chosen_number(const char *property, uint64_t *out)

@@ -18,11 +18,23 @@ const void *tree_blob(uint32_t *len_bytes);
 
 /* The first enabled node that is compatible with one of the names (the list ends with NULL); -1: none. */
 int tree_find(const char *const *compatible);
+int tree_find_next(int node, const char *const *compatible); /* behind that one */
 /* Entry `index` of a node's reg, translated to physical addresses: false where there is none. */
 bool tree_reg(int node, unsigned index, struct tree_range *out);
 /* Cell `index` of a property of 32-bit cells. */
 bool tree_cell(int node, const char *property, unsigned index, uint32_t *out);
 const char *tree_text(const char *path, const char *property);
+
+/* A processor, as /cpus describes it. */
+enum tree_cpu_method { TREE_CPU_NO_METHOD, TREE_CPU_PSCI, TREE_CPU_SPIN_TABLE, TREE_CPU_OTHER };
+struct tree_cpu {
+    uint64_t affinity; /* reg; TREE_CPU_NO_REG where there is none */
+    uint64_t release;  /* cpu-release-addr, a physical address; 0: none */
+    enum tree_cpu_method method;
+};
+#define TREE_CPU_NO_REG UINT64_MAX
+/* Calls back for each that is enabled, in the tree's order. */
+void tree_each_cpu(void (*each)(const struct tree_cpu *));
 
 /* Calls back for each range of RAM, and of RAM that is not to be used. */
 void tree_each_memory(void (*each)(struct tree_range));

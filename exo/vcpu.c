@@ -12,7 +12,7 @@ struct vcpu *vcpu_of(const struct cap *cap)
     return frame_address(cap->object);
 }
 
-static int shared_page(struct space *space, uint64_t va, pfn_t *out)
+static int shared_page(const struct env *env, struct space *space, uint64_t va, pfn_t *out)
 {
     struct binding binding;
 
@@ -26,6 +26,8 @@ static int shared_page(struct space *space, uint64_t va, pfn_t *out)
         return -EXO_EINVAL;
     if (!frame_ref_possible(binding.pfn))
         return -EXO_EFULL;
+    if (!frame_sharable(binding.pfn, &env->owner.account))
+        return -EXO_EBUSY;
     *out = binding.pfn;
     return 0;
 }
@@ -34,7 +36,7 @@ int vcpu_new(struct env *env, struct cpu *cpu, struct space *space, uint64_t va,
 {
     struct vcpu *vcpu;
     pfn_t page, pfn;
-    int rc = shared_page(space, va, &page);
+    int rc = shared_page(env, space, va, &page);
 
     if (rc)
         return rc;
@@ -54,10 +56,14 @@ int vcpu_new(struct env *env, struct cpu *cpu, struct space *space, uint64_t va,
     list_init(&vcpu->queue);
     list_init(&vcpu->senders);
     list_init(&vcpu->callers);
+    list_init(&vcpu->in_inbox);
+    list_init(&vcpu->lines);
     list_add_tail(&env->vcpus, &vcpu->in_env);
     arch_fp_init(&vcpu->fp);
     vcpu->page->self = va;
     vcpu->page->cpu = cpu->id;
+    frame_entry(pfn)->entries = (uint16_t)cpu->id;
+    vcpu->ticks = &frame_entry(pfn)->ticks;
     *out = vcpu;
     return 0;
 }
@@ -68,20 +74,48 @@ void vcpu_free(struct vcpu *vcpu)
     if (vcpu->cpu->fp_owner == vcpu)
         vcpu->cpu->fp_owner = NULL;
     list_remove(&vcpu->in_env);
+    list_remove(&vcpu->in_inbox);
     vcpu->space->nvcpus--;
-    frame_unref(vcpu->page_pfn);
+    vcpu_unpin(vcpu);
     frame_free(vcpu_frame(vcpu));
+}
+
+void vcpu_unpin(struct vcpu *vcpu)
+{
+    pfn_t page = vcpu->page_pfn;
+
+    vcpu->page_pfn = 0;
+    vcpu->page = NULL;
+    if (page)
+        frame_unref(page);
 }
 
 void vcpu_enter(struct vcpu *vcpu, struct space *space)
 {
-    vcpu->space->nvcpus--;
+    __atomic_fetch_sub(&vcpu->space->nvcpus, 1, __ATOMIC_RELAXED);
     vcpu->space = space;
-    space->nvcpus++;
+    __atomic_fetch_add(&space->nvcpus, 1, __ATOMIC_RELAXED);
+}
+
+void vcpu_far(struct vcpu *vcpu)
+{
+    if (vcpu->far)
+        return;
+    vcpu->far = true;
+    vcpu->peer->nfar++;
+}
+
+void vcpu_near(struct vcpu *vcpu)
+{
+    if (!vcpu->far)
+        return;
+    vcpu->far = false;
+    vcpu->peer->nfar--;
 }
 
 void vcpu_unqueue(struct vcpu *vcpu)
 {
+    vcpu_near(vcpu);
     list_remove(&vcpu->queue);
     deadline_remove(&vcpu->cpu->deadlines, &vcpu->deadline);
 }
@@ -93,15 +127,13 @@ void vcpu_result(struct vcpu *vcpu, int64_t result)
         vcpu->regs.x[i] = 0;
 }
 
-void vcpu_upcall(struct vcpu *vcpu, enum exo_reason reason, uint64_t info, uint64_t detail)
+bool vcpu_upcall(struct vcpu *vcpu, enum exo_reason reason, uint64_t info, uint64_t detail)
 {
     struct exo_vcpu_page *page = vcpu->page;
     uint64_t entry = page->upcall_entry;
 
-    if (entry == 0) {
-        env_end(vcpu->env, EXO_END_UPCALL, reason, vcpu->regs.pc, info);
-        return;
-    }
+    if (entry == 0)
+        return false;
     regs_copy(&page->regs, &vcpu->regs);
     page->reason = reason;
     page->info = info;
@@ -109,13 +141,18 @@ void vcpu_upcall(struct vcpu *vcpu, enum exo_reason reason, uint64_t info, uint6
     page->upcall_masked = 1;
     vcpu->cpu->info->upcalls++;
     arch_regs_upcall(&vcpu->regs, entry, page->upcall_sp, reason, info, detail);
+    return true;
 }
 
-void vcpu_upcall_pending(struct vcpu *vcpu)
+bool vcpu_upcall_pending(struct vcpu *vcpu, uint64_t *due)
 {
     const volatile struct exo_vcpu_page *page = vcpu->page;
-    uint64_t due = page->events & page->upcall_events;
+    uint64_t kind, number;
 
-    if (due && !page->upcall_masked)
-        vcpu_upcall(vcpu, EXO_UPCALL_EVENT, due, 0);
+    *due = page->events & page->upcall_events;
+    if (page->upcall_masked)
+        return true;
+    if (vcpu->notices.due && notice_take(vcpu, &kind, &number))
+        return vcpu_upcall(vcpu, EXO_UPCALL_REVOKE, kind, number);
+    return !*due || vcpu_upcall(vcpu, EXO_UPCALL_EVENT, *due, 0);
 }

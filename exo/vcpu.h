@@ -11,6 +11,9 @@
  *                                 RUNNING -------------------+
  *     any state -- its environment ends --> DEAD, in bounded pieces (env.h); it never runs in between
  *
+ * All of it is touched by the CPU that the vcpu is pinned to, or in world mode.  A peer may be another CPU's: whatever
+ * follows from that is done in world mode.
+ *
  * The registers of a vcpu that does not run are in `regs`.  They are those of user code, or those of an upcall about
  * to enter.  Whoever sees a vcpu that waits may write its result there. */
 #ifndef EXO_VCPU_H
@@ -18,6 +21,7 @@
 
 #include "cpu.h"
 #include "env.h"
+#include "notice.h"
 
 enum vcpu_state {
     VCPU_STOPPED,   /* not started */
@@ -38,12 +42,14 @@ struct vcpu {
     struct cpu *cpu;
     struct env *env;
     struct space *space; /* it runs there; one of its environment's, the home space at first */
+    uint64_t *ticks;     /* in its frame's entry */
     struct list in_env;
     enum vcpu_state state;
     struct list queue; /* READY: in cpu->ready; SENDING: in peer->senders; CALLING: in peer->callers */
     struct deadline deadline;
-    uint64_t wait_mask; /* WAITING: bits that wake */
-    bool interruptible; /* SENDING, CALLING: an event ends the call */
+    uint64_t wait_mask;     /* WAITING: bits that wake */
+    bool interruptible;     /* SENDING, CALLING: an event ends the call */
+    struct notices notices; /* that wait for their upcall */
 
     struct vcpu *peer;    /* SENDING, CALLING: the callee */
     uint64_t gate_badge;  /* SENDING: of the gate it called through */
@@ -51,37 +57,46 @@ struct vcpu {
     uint32_t call_serial; /* of the call it is in; part of the reply token */
     struct list senders;  /* as callee: who queues, in order */
     struct list callers;  /* as callee: who waits for a reply */
+    uint32_t nfar;        /* of the senders: those whose message takes the world to deliver, */
+    bool far;             /* SENDING: as this one's: it comes from another CPU, or brings a capability */
+    struct list in_inbox; /* its CPU's, under inbox_lock: its event word is to be looked at */
 
-    uint32_t nirqs; /* lines bound to it */
+    uint32_t nirqs; /* lines bound to it: */
+    struct list lines;
     uint32_t nslots;
     bool fp_used;
+    uint32_t
+        traced; /* by which its entry into the kernel was, and so will be its way back: trace.session; 0: none */
     struct arch_fp fp;
 };
 _Static_assert(sizeof(struct vcpu) <= PAGE_SIZE, "a vcpu is one frame");
 _Static_assert(offsetof(struct vcpu, regs) == 0, "entry code saves registers at the start");
 
-/* In blocks that the compiler moves with a few loads and stores; all at once would be a call of memcpy. */
+/* In pairs, which the compiler moves by a load and a store each; all at once would be a call of memcpy. */
 static inline void regs_copy(struct exo_regs *to, const struct exo_regs *from)
 {
-    struct block {
-        uint64_t word[5];
-    } *t = (struct block *)to;
-    const struct block *f = (const struct block *)from;
+    typedef unsigned __int128 pair __attribute__((may_alias, aligned(8)));
+    pair *t = (pair *)to;
+    const pair *f = (const pair *)from;
 
-    _Static_assert(sizeof(*to) == 7 * sizeof(*t), "seven blocks");
-    t[0] = f[0];
-    t[1] = f[1];
-    t[2] = f[2];
-    t[3] = f[3];
-    t[4] = f[4];
-    t[5] = f[5];
-    t[6] = f[6];
+    _Static_assert(sizeof(*to) == 17 * sizeof(*t) + sizeof(uint64_t), "17 pairs and tls");
+#define MOVE(i) t[i] = f[i], t[(i) + 1] = f[(i) + 1], t[(i) + 2] = f[(i) + 2], t[(i) + 3] = f[(i) + 3]
+    MOVE(0);
+    MOVE(4);
+    MOVE(8);
+    MOVE(12);
+#undef MOVE
+    t[16] = f[16];
+    to->tls = from->tls;
 }
 
 /* A STOPPED vcpu; its shared page is the USER page bound writable at va in space.
- * 0, -EXO_ERANGE, -EXO_EUNBOUND, -EXO_ERIGHTS, -EXO_EINVAL (not RAM), -EXO_EQUOTA, -EXO_ENOMEM. */
+ * 0, -EXO_ERANGE, -EXO_EUNBOUND, -EXO_ERIGHTS, -EXO_EINVAL (not RAM), -EXO_EBUSY (it is being reclaimed), -EXO_EQUOTA,
+ * -EXO_ENOMEM. */
 int vcpu_new(struct env *env, struct cpu *cpu, struct space *space, uint64_t va, struct vcpu **out);
 void vcpu_free(struct vcpu *vcpu); /* must be DEAD */
+/* The shared page of one that has ended goes back before it does. */
+void vcpu_unpin(struct vcpu *vcpu);
 /* From now on it runs in this space, of its own environment and not ending. */
 void vcpu_enter(struct vcpu *vcpu, struct space *space);
 
@@ -95,6 +110,10 @@ static inline bool vcpu_ended(const struct vcpu *vcpu)
 /* The vcpu that a capability of type VCPU, GATE or EVENT, found alive, is about. */
 struct vcpu *vcpu_of(const struct cap *cap);
 
+/* A SENDING vcpu's message takes the world to deliver; or no longer, as it leaves its peer's queue. */
+void vcpu_far(struct vcpu *vcpu);
+void vcpu_near(struct vcpu *vcpu);
+
 /* Out of every queue it stands in, and its deadline with it; the state is the caller's to set. */
 void vcpu_unqueue(struct vcpu *vcpu);
 
@@ -102,9 +121,22 @@ void vcpu_unqueue(struct vcpu *vcpu);
 void vcpu_result(struct vcpu *vcpu, int64_t result);
 
 /* Enters the vcpu's upcall handler, its registers going to the shared page.  It must be unmasked, and running or
- * about to.  Ends the environment where no entry is set. */
-void vcpu_upcall(struct vcpu *vcpu, enum exo_reason reason, uint64_t info, uint64_t detail);
-/* Delivers an EVENT upcall if one is due. */
-void vcpu_upcall_pending(struct vcpu *vcpu);
+ * about to.  False: no entry is set, and nothing has changed. */
+bool vcpu_upcall(struct vcpu *vcpu, enum exo_reason reason, uint64_t info, uint64_t detail);
+/* Has it something to be told of now? */
+static inline bool vcpu_upcall_due(const struct vcpu *vcpu)
+{
+    const volatile struct exo_vcpu_page *page = vcpu->page;
+
+    return (page->events & page->upcall_events || vcpu->notices.due) && !page->upcall_masked;
+}
+/* Delivers a REVOKE or EVENT upcall if one is due; *due: the events.  False as above. */
+bool vcpu_upcall_pending(struct vcpu *vcpu, uint64_t *due);
+
+/* Does what it waits for, or who waits for it, belong to another CPU? */
+static inline bool vcpu_is_remote(const struct vcpu *vcpu)
+{
+    return vcpu->cpu != cpu_this();
+}
 
 #endif

@@ -34,10 +34,25 @@ uint64_t census_map_scale(void);
 /* "7 cat", or what else is known of the environment that the kernel calls so. */
 const char *env_name(uint32_t env, char buf[48]);
 
+/* ---- objects.c ------------------------------------------------------------------------------------------ */
+
+/* cpus: EXO_INFO_CPU.  Exit statuses. */
+int spaces_print(const struct exo_frame *frames);
+int vcpus_print(const struct exo_frame *frames, const void *cpus);
+void locks_print(const void *cpus);
+
 /* ---- cpus.c --------------------------------------------------------------------------------------------- */
 
-void cpu_print_counters(const struct exo_cpu_info *cpu, unsigned number);
-void cpu_print_slices(const struct exo_cpu_info *cpu, unsigned number);
+/* "0 to 3, 8": the bits that are set; "-": none is. */
+#define SET_BYTES 256
+const char *set_name(uint64_t set, char buf[SET_BYTES]);
+
+void cpus_print_counters(const void *cpus);
+/* CPUs of which nobody owns a slot share a line. */
+void cpus_print_slices(const void *cpus);
+/* Those that are somebody's, or were. */
+void lines_print(const struct exo_line *lines);
+/* Nothing, where nothing was written. */
 void cpu_print_log(const struct exo_log *log, unsigned number);
 
 #endif

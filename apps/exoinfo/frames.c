@@ -4,8 +4,9 @@
 
 #include "../common/tool.h"
 #include "exoinfo.h"
+#include "os/time.h"
 
-enum { TRIES = 16, MAP_COLUMNS = 64, MAP_LETTERS = 2048 };
+enum { TRIES = 16, PAUSE_NS = 10000000, MAP_COLUMNS = 64, MAP_LETTERS = 2048 };
 
 static const char *const names[] = EXO_FRAME_KIND_NAMES;
 static const char letters[] = ".-utsevciKI"; /* by kind */
@@ -75,10 +76,8 @@ static void count_all(struct census *census, const struct exo_frame *frames)
 /* The kernel's counts, which may change at any time. */
 static void take_counts(uint64_t counts[EXO_NFRAME_KINDS])
 {
-    const volatile uint64_t *from = os_system()->frames;
-
     for (unsigned kind = 0; kind < EXO_NFRAME_KINDS; kind++)
-        counts[kind] = from[kind];
+        counts[kind] = exo_frames(os_system(), kind);
 }
 
 static bool same_counts(const uint64_t a[EXO_NFRAME_KINDS], const uint64_t b[EXO_NFRAME_KINDS])
@@ -113,6 +112,7 @@ static bool count_until_same(struct census *census, const struct exo_frame *fram
         if (same_counts(census->kinds, after))
             return true;
         moved |= !same_counts(before, after);
+        (void)os_sleep_until(os_deadline_ns(PAUSE_NS)); /* what ends, is cleared away */
     }
     if (moved)
         tool_complain("exoinfo", "frames", "they change faster than they can be counted");
@@ -138,7 +138,8 @@ void census_print_kinds(const struct census *census)
     for (unsigned kind = 0; kind < EXO_NFRAME_KINDS; kind++)
         printf("%-10s %10" PRIu64 " %12" PRIu64 "\n", names[kind], census->kinds[kind],
                census->kinds[kind] * (PAGE_SIZE / 1024));
-    putchar('\n');
+    printf("%-10s %10" PRIu32 " %12" PRIu64 "\n\n", "all", os_system()->nframes,
+           (uint64_t)os_system()->nframes * (PAGE_SIZE / 1024));
 }
 
 const char *env_name(uint32_t env, char buf[48])
@@ -150,20 +151,23 @@ const char *env_name(uint32_t env, char buf[48])
             snprintf(buf, 48, "%" PRIu32 " %s", e.pid, e.name);
             return buf;
         }
-    snprintf(buf, 48, env ? "1 init, or ended (%" PRIu32 ")" : "kernel", env);
+    snprintf(buf, 48, env ? "ended (%" PRIu32 ")" : "kernel", env);
     return buf;
 }
 
 void census_print_payers(const struct census *census)
 {
-    printf("%-24s %8s %6s %6s %5s %5s\n", "paid for by", "user", "table", "space", "vcpu", "caps");
+    printf("%-24s", "paid for by");
+    for (unsigned kind = EXO_FRAME_USER; kind <= EXO_FRAME_IOTABLE; kind++)
+        printf(" %7s", names[kind]);
+    putchar('\n');
     for (size_t i = 0; i < census->npayers; i++) {
         char name[48];
-        const uint32_t *f = census->payers[i].frames;
 
-        printf("%-24s %8" PRIu32 " %6" PRIu32 " %6" PRIu32 " %5" PRIu32 " %5" PRIu32 "\n",
-               env_name(census->payers[i].env, name), f[EXO_FRAME_USER], f[EXO_FRAME_TABLE],
-               f[EXO_FRAME_SPACE], f[EXO_FRAME_VCPU], f[EXO_FRAME_CAPS]);
+        printf("%-24s", env_name(census->payers[i].env, name));
+        for (unsigned kind = EXO_FRAME_USER; kind <= EXO_FRAME_IOTABLE; kind++)
+            printf(" %7" PRIu32, census->payers[i].frames[kind]);
+        putchar('\n');
     }
     putchar('\n');
 }

@@ -9,15 +9,30 @@
 #include "os/time.h"
 
 static const char help[] =
-    "Usage: exoinfo [-msla] [-n FRAMES]\n"
+    "Usage: exoinfo [-cspvkmila] [-n FRAMES]\n"
     "Prints, from the kernel's tables: the machine, frames by kind, what each environment\n"
     "pays for, the CPUs' counters, and who owns which slices.  With options, of these only:\n"
+    "  -c  the CPUs' counters       -s  the slices by owner\n"
+    "  -p  spaces: their ASIDs, and the CPUs whose TLBs may hold something of them\n"
+    "  -v  virtual processors: their CPUs, how long they ran, whether they run now\n"
+    "  -k  the kernel's locks: how often they were taken, and how often that took waiting\n"
     "  -m  a map of the memory, a letter for a few frames     -n  for so many frames\n"
-    "  -s  the slices by owner      -l  the kernel's log      -a  everything\n"
+    "  -i  interrupt lines          -l  the kernel's log\n"
+    "  -a  everything\n"
     "Frames are counted one by one; status 1 if that is not what the kernel has counted, or if\n"
     "other programs changed the counts all the while.\n";
 
-enum view { OVERVIEW = 1, SLICES = 2, MAP = 4, LOG = 8 };
+enum view {
+    FRAMES = 1,
+    SLICES = 2,
+    MAP = 4,
+    LOG = 8,
+    LINES = 16,
+    CPUS = 32,
+    SPACES = 64,
+    VCPUS = 128,
+    LOCKS = 256
+};
 
 static void print_machine(const struct exo_system *system)
 {
@@ -29,19 +44,31 @@ static void print_machine(const struct exo_system *system)
            system->slot_us);
 }
 
+/* Of the views that are asked for; NULL after a word about it. */
+static const struct exo_frame *frames;
+static const void *cpus;
+
+static bool map_tables(unsigned views)
+{
+    const struct exo_system *system = os_system();
+    uint64_t pages = ((uint64_t)system->nframes * sizeof(*frames) + PAGE_SIZE - 1) / PAGE_SIZE;
+    bool want_frames = views & (FRAMES | MAP | SPACES | VCPUS),
+         want_cpus = views & (CPUS | SLICES | VCPUS | LOCKS);
+
+    if (want_frames)
+        frames = tool_map_table("exoinfo", EXO_INFO_FRAMES, pages);
+    if (want_cpus && (frames || !want_frames))
+        cpus = tool_map_table("exoinfo", EXO_INFO_CPU, system->ncpus);
+    return (frames || !want_frames) && (cpus || !want_cpus);
+}
+
 static int report_frames(unsigned views, uint64_t per_letter)
 {
     static struct census census;
-    const struct exo_system *system = os_system();
-    uint64_t pages = ((uint64_t)system->nframes * sizeof(struct exo_frame) + PAGE_SIZE - 1) / PAGE_SIZE;
-    const struct exo_frame *frames = tool_map_table("exoinfo", EXO_INFO_FRAMES, pages);
-    bool agrees;
+    bool agrees = census_take(&census, frames, views & MAP ? per_letter : 0);
 
-    if (!frames)
-        return TOOL_FAILED;
-    agrees = census_take(&census, frames, views & MAP ? per_letter : 0);
-    if (views & OVERVIEW) {
-        print_machine(system);
+    if (views & FRAMES) {
+        print_machine(os_system());
         census_print_kinds(&census);
         census_print_payers(&census);
     }
@@ -50,21 +77,15 @@ static int report_frames(unsigned views, uint64_t per_letter)
     return agrees ? TOOL_OK : TOOL_FAILED;
 }
 
-static int report_cpus(unsigned views)
+static int report_lines(void)
 {
-    uint32_t ncpus = os_system()->ncpus;
-    const uint8_t *cpus = tool_map_table("exoinfo", EXO_INFO_CPU, ncpus);
+    uint64_t bytes = os_system()->nlines * sizeof(struct exo_line);
+    const struct exo_line *lines =
+        tool_map_table("exoinfo", EXO_INFO_LINES, (bytes + PAGE_SIZE - 1) / PAGE_SIZE);
 
-    if (!cpus)
+    if (!lines)
         return TOOL_FAILED;
-    for (unsigned i = 0; i < ncpus; i++) {
-        const struct exo_cpu_info *cpu = (const void *)(cpus + (size_t)i * PAGE_SIZE);
-
-        if (views & OVERVIEW)
-            cpu_print_counters(cpu, i);
-        if (views & SLICES)
-            cpu_print_slices(cpu, i);
-    }
+    lines_print(lines);
     return TOOL_OK;
 }
 
@@ -81,32 +102,52 @@ static int report_logs(void)
     return TOOL_OK;
 }
 
+static int report_objects(unsigned views)
+{
+    int status = TOOL_OK;
+
+    if (views & SPACES)
+        status |= spaces_print(frames);
+    if (views & VCPUS)
+        status |= vcpus_print(frames, cpus);
+    if (views & CPUS)
+        cpus_print_counters(cpus);
+    if (views & LOCKS)
+        locks_print(cpus);
+    if (views & SLICES)
+        cpus_print_slices(cpus);
+    return status;
+}
+
 static int report(unsigned views, uint64_t per_letter)
 {
     int status = TOOL_OK;
 
-    if (views & (OVERVIEW | MAP))
+    if (!map_tables(views))
+        return tool_finish("exoinfo", TOOL_FAILED);
+    if (views & (FRAMES | MAP))
         status |= report_frames(views, per_letter);
-    if (views & (OVERVIEW | SLICES))
-        status |= report_cpus(views);
+    status |= report_objects(views);
+    if (views & LINES)
+        status |= report_lines();
     if (views & LOG)
         status |= report_logs();
     return tool_finish("exoinfo", status);
 }
 
+/* What an option asks for; -n besides says how. */
 static unsigned view_of(int option)
 {
-    switch (option) {
-    case 'm':
-    case 'n':
-        return MAP;
-    case 's':
-        return SLICES;
-    case 'l':
-        return LOG;
-    default:
-        return OVERVIEW | SLICES | MAP | LOG;
-    }
+    static const struct {
+        char option;
+        unsigned view;
+    } views[] = {{'c', CPUS}, {'s', SLICES}, {'p', SPACES}, {'v', VCPUS}, {'k', LOCKS},
+                 {'m', MAP},  {'n', MAP},    {'i', LINES},  {'l', LOG}};
+
+    for (size_t i = 0; i < ARRAY_LEN(views); i++)
+        if (views[i].option == option)
+            return views[i].view;
+    return FRAMES | SLICES | MAP | LOG | LINES | CPUS | SPACES | VCPUS | LOCKS;
 }
 
 int main(int argc, char **argv)
@@ -117,7 +158,7 @@ int main(int argc, char **argv)
 
     if (tool_help(argc, argv, help))
         return tool_finish("exoinfo", TOOL_OK);
-    while ((option = tool_option(argc, argv, "mslan:")) != -1) {
+    while ((option = tool_option(argc, argv, "cspvkmilan:")) != -1) {
         if (option == '?')
             return tool_bad_option("exoinfo", help);
         views |= view_of(option);
@@ -126,5 +167,5 @@ int main(int argc, char **argv)
     }
     if (optind < argc)
         return tool_usage("exoinfo", "takes no operands", help);
-    return report(views ? views : OVERVIEW | SLICES, per_letter);
+    return report(views ? views : FRAMES | CPUS | SLICES, per_letter);
 }

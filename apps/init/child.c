@@ -34,6 +34,20 @@ void child_signal(const struct proc *p, uint64_t bits)
     (void)exo_signal(p->event, bits);
 }
 
+int64_t child_limit(struct init *in, struct proc *p, uint64_t frames, uint64_t deadline)
+{
+    int64_t left = exo_env_limit(p->env, frames, deadline);
+
+    if (left == -EXO_ESTATE) /* it has ended, and we have not heard of it yet */
+        return -ESRCH;
+    if (left < 0)
+        return os_from_exo(left);
+    table_change(&in->table);
+    p->entry->limit_pages = (uint32_t)frames;
+    table_change(&in->table);
+    return left;
+}
+
 static int make_env(struct init *in, struct proc *p)
 {
     int64_t made = exo_env_create(p->app->memory_pages, in->exit_event, 1ull << in->exit_bits[p->exit_class]);
@@ -67,11 +81,31 @@ static int expect(int64_t handle, exo_handle_t wanted)
     return handle == wanted ? 0 : -EPROTO;
 }
 
+/* Where the slices are; else, what init starts, servers above all, is on the first CPU, and other processes take the
+ * CPUs in turn. */
+static uint32_t cpu_for(const struct proc *p)
+{
+    if (p->app->nslices)
+        return p->app->slices[0].cpu;
+    return p->app->start ? 0 : p->entry->pid % (uint32_t)max_u64(os_system()->ncpus, 1);
+}
+
+/* On the first CPU where the kernel has no other. */
+static int make_main_vcpu(struct proc *p)
+{
+    uint32_t cpu = cpu_for(p);
+    int64_t vcpu = exo_vcpu_create(p->env, cpu, p->space, OS_VCPU_VA);
+
+    if (vcpu == -EXO_EUNSUPPORTED && cpu)
+        vcpu = exo_vcpu_create(p->env, 0, p->space, OS_VCPU_VA);
+    return handle_of(vcpu, &p->vcpu);
+}
+
 /* The vcpu's capability and the gate to us go first, so that their handles are the well-known ones. */
 static int make_vcpu(struct proc *p)
 {
     exo_handle_t gate = 0;
-    int rc = handle_of(exo_vcpu_create(p->env, 0, p->space, OS_VCPU_VA), &p->vcpu);
+    int rc = make_main_vcpu(p);
 
     if (!rc)
         rc = handle_of(exo_event_create(p->vcpu, UINT64_MAX >> 1), &p->event);
@@ -111,6 +145,7 @@ static void fill_start(const struct proc *p, struct os_start *start)
     start->ppid = (int32_t)p->entry->ppid;
     start->pgid = (int32_t)p->entry->pgid;
     start->limit_pages = p->app->memory_pages;
+    start->vcpus = p->app->vcpus;
     start->ngrants = 0;
     memset(start->grants, 0, sizeof(start->grants));
 }

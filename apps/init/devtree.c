@@ -20,6 +20,13 @@ static int bad(const struct search *s, const char *what)
     return -1;
 }
 
+static bool enabled(const void *tree, int node)
+{
+    const char *status = fdt_getprop(tree, node, "status", NULL);
+
+    return !status || !strcmp(status, "okay") || !strcmp(status, "ok");
+}
+
 /* ---- addresses ------------------------------------------------------------------------------------------ */
 
 static bool cells_ok(int address, int size)
@@ -110,6 +117,88 @@ static int read_windows(const struct search *s, int node, struct device *d)
     return 0;
 }
 
+/* What a PCI host shows of its bus: rows of three cells (the kind of space in the first one's bits 24 and 25, 0 that
+ * of configuration), the address here, the size. */
+static int read_bus_windows(const struct search *s, int node, struct device *d)
+{
+    int up = fdt_address_cells(s->tree, fdt_parent_offset(s->tree, node)), len;
+    const fdt32_t *at = fdt_getprop(s->tree, node, "ranges", &len), *end = at ? at + len / 4 : NULL;
+
+    if (!at)
+        return 0;
+    if (fdt_address_cells(s->tree, node) != 3 || fdt_size_cells(s->tree, node) != 2 || !cells_ok(up, 0) ||
+        len % (4 * (5 + up)))
+        return bad(s, "'ranges' is not a PCI host's");
+    while (at < end) {
+        uint32_t kind = fdt32_ld(at) >> 24 & 3;
+        uint64_t base, bytes;
+
+        at += 3;
+        base = take_cells(&at, up);
+        bytes = take_cells(&at, 2);
+        if (kind == 0 || bytes == 0)
+            continue;
+        if (d->nwindows == DEVICE_WINDOWS_MAX)
+            return bad(s, "'ranges' has more windows than are supported");
+        if (!range_fits(base, bytes, 1ull << 48))
+            return bad(s, "'ranges' lies outside the physical addresses");
+        d->windows[d->nwindows].base = base;
+        d->windows[d->nwindows++].bytes = bytes;
+    }
+    return 0;
+}
+
+/* ---- streams ---------------------------------------------------------------------------------------------- */
+
+#define PCI_REQUESTERS 0x10000u
+
+/* The kernel takes the first IOMMU that it knows. */
+static bool is_iommu(const struct search *s, uint32_t phandle)
+{
+    int node = fdt_node_offset_by_compatible(s->tree, -1, "arm,smmu-v3");
+
+    while (node >= 0 && !enabled(s->tree, node))
+        node = fdt_node_offset_by_compatible(s->tree, node, "arm,smmu-v3");
+    return node >= 0 && fdt_node_offset_by_phandle(s->tree, phandle) == node;
+}
+
+static int add_stream(const struct search *s, struct device *d, uint32_t phandle, uint64_t first,
+                      uint64_t count)
+{
+    if (d->nstreams == DEVICE_STREAMS_MAX)
+        return bad(s, "has more streams than are supported");
+    if (count == 0 || !range_fits(first, count, 1ull << 32))
+        return bad(s, "its streams are none, or beyond what there can be");
+    d->streams[d->nstreams].first = first;
+    d->streams[d->nstreams].count = count;
+    d->streams[d->nstreams++].translated = is_iommu(s, phandle);
+    return 0;
+}
+
+static int read_rows(const struct search *s, struct device *d, const fdt32_t *at, int len, int row)
+{
+    if (len == 0 || len % (4 * row))
+        return bad(s, row == 2 ? "'iommus' is malformed" : "'iommu-map' is malformed");
+    for (int i = 0; i < len / (4 * row); i++, at += row)
+        if (row == 2 ? add_stream(s, d, fdt32_ld(at), fdt32_ld(at + 1), 1)
+                     : add_stream(s, d, fdt32_ld(at + 1), fdt32_ld(at + 2), fdt32_ld(at + 3)))
+            return -1;
+    return 0;
+}
+
+static int read_streams(const struct search *s, int node, struct device *d)
+{
+    int len, map_len;
+    const fdt32_t *at = fdt_getprop(s->tree, node, "iommus", &len);
+    const fdt32_t *map = fdt_getprop(s->tree, node, "iommu-map", &map_len);
+
+    if (at)
+        return read_rows(s, d, at, len, 2);
+    if (map)
+        return read_rows(s, d, map, map_len, 4);
+    return add_stream(s, d, 0, 0, d->pci ? PCI_REQUESTERS : 1);
+}
+
 /* ---- interrupts ------------------------------------------------------------------------------------------- */
 
 /* The node that gives `interrupts` its meaning: the nearest interrupt-parent upwards. */
@@ -161,6 +250,14 @@ static int read_lines(const struct search *s, int node, struct device *d)
 
 /* ---- finding ---------------------------------------------------------------------------------------------- */
 
+static bool is_pci(const struct search *s, int node)
+{
+    int len;
+    const char *type = fdt_getprop(s->tree, node, "device_type", &len);
+
+    return type && len == 4 && memcmp(type, "pci", 4) == 0;
+}
+
 static int visit(struct search *s, int node, device_fn *fn, void *ctx)
 {
     struct device d = {.name = fdt_get_name(s->tree, node, NULL)};
@@ -168,7 +265,9 @@ static int visit(struct search *s, int node, device_fn *fn, void *ctx)
     if (!d.name)
         return bad(s, "a node is damaged");
     s->name = d.name;
-    if (read_windows(s, node, &d) || read_lines(s, node, &d))
+    d.pci = is_pci(s, node);
+    if (read_windows(s, node, &d) || (d.pci && read_bus_windows(s, node, &d)) || read_lines(s, node, &d) ||
+        read_streams(s, node, &d))
         return -1;
     return fn(ctx, &d);
 }
@@ -183,13 +282,6 @@ static int stdout_node(const void *tree)
         return -1;
     colon = strchr(path, ':'); /* options follow, for instance a baud rate */
     return fdt_path_offset_namelen(tree, path, colon ? (int)(colon - path) : (int)strlen(path));
-}
-
-static bool enabled(const void *tree, int node)
-{
-    const char *status = fdt_getprop(tree, node, "status", NULL);
-
-    return !status || !strcmp(status, "okay") || !strcmp(status, "ok");
 }
 
 static int each_compatible(struct search *s, device_fn *fn, void *ctx)

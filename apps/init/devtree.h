@@ -1,7 +1,9 @@
-/* The machine's devices as grants: MMIO windows and interrupt lines of the nodes that a manifest names.
+/* The machine's devices as grants: MMIO windows, interrupt lines and streams (by which an IOMMU tells who reaches for
+ * memory) of the nodes that a manifest names.
  *
  * Addresses are translated through every bus's `ranges` (Devicetree Specification 0.4, 2.3.8), interrupts are those of
- * an Arm GIC (three cells: 0 n = SPI, line 32 + n; 1 n = PPI, line 16 + n). */
+ * an Arm GIC (three cells: 0 n = SPI, line 32 + n; 1 n = PPI, line 16 + n).  Streams: `iommus` of one cell, or a PCI host's
+ * `iommu-map`.  A PCI host's windows are those of `ranges`, too. */
 #ifndef INIT_DEVTREE_H
 #define INIT_DEVTREE_H
 
@@ -9,6 +11,7 @@
 
 #define DEVICE_WINDOWS_MAX 8u
 #define DEVICE_LINES_MAX 8u
+#define DEVICE_STREAMS_MAX 8u
 #define DEVTREE_WHY_BYTES 200u
 
 struct device {
@@ -21,6 +24,12 @@ struct device {
     struct {
         uint32_t line, flags;
     } lines[DEVICE_LINES_MAX];
+    bool pci; /* a host bridge: its windows are its registers', then those of its bus */
+    unsigned nstreams;
+    struct {
+        uint64_t first, count; /* as the IOMMU counts; no IOMMU: requester ids */
+        bool translated;       /* behind the IOMMU that the kernel takes */
+    } streams[DEVICE_STREAMS_MAX];
 };
 
 /* 0, or an error of its own, which ends the search. */

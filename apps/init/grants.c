@@ -58,6 +58,23 @@ static int give_line(const struct giving *g, const struct device *d, unsigned i)
     return give(g, &note, EXO_FIRST_IRQ, DEVICE_RIGHTS, note.base, 1);
 }
 
+/* Where the kernel has no IOMMU before it, a device reaches all memory: the kernel lets only those use it so that are
+ * trusted with that, and tells the others. */
+static int give_stream(const struct giving *g, const struct device *d, unsigned i)
+{
+    uint64_t first = d->streams[i].first, count = d->streams[i].count, end = g->in->system->dma_streams;
+    bool direct = !end || !d->streams[i].translated, trusted = g->p->app->dma_trusted;
+    struct os_start_grant note = {.kind = OS_GRANT_DMA, .flags = direct && trusted};
+
+    if (direct ? !trusted && !d->pci : first >= end)
+        return 0;
+    note.base = direct ? EXO_DMA_DIRECT + first : first;
+    note.bytes = direct ? count : min_u64(count, end - first);
+    snprintf(note.name, sizeof(note.name), "%.20s:%u", d->name, i % 10);
+    return give(g, &note, EXO_FIRST_DMA, DEVICE_RIGHTS | (note.flags ? (unsigned)EXO_RIGHT_MANAGE : 0u),
+                note.base, note.bytes);
+}
+
 static int give_device(void *ctx, const struct device *d)
 {
     const struct giving *g = ctx;
@@ -67,6 +84,8 @@ static int give_device(void *ctx, const struct device *d)
         rc = give_window(g, d, i);
     for (unsigned i = 0; !rc && i < d->nlines; i++)
         rc = give_line(g, d, i);
+    for (unsigned i = 0; !rc && i < d->nstreams; i++)
+        rc = give_stream(g, d, i);
     return rc;
 }
 
@@ -90,23 +109,35 @@ static int give_devices(struct giving *g)
 
 /* ---- slices, tables ------------------------------------------------------------------------------------- */
 
+/* Its first vcpu runs in them, if they are of that one's CPU (child.c); in others, those that it makes itself. */
+static int give_range(const struct giving *g, const struct manifest_slices *s)
+{
+    struct os_start_grant note = {
+        .kind = OS_GRANT_SLICE, .flags = (uint16_t)s->cpu, .base = s->first, .bytes = s->count};
+    exo_handle_t slices = EXO_FIRST_SLICE + s->cpu;
+    int rc;
+
+    if (s->cpu >= g->in->system->ncpus) {
+        say(&g->in->say, "init: %s cannot be given slices of CPU %u", g->p->path, (unsigned)s->cpu);
+        return -ENODEV;
+    }
+    snprintf(note.name, sizeof(note.name), "slices:%u",
+             (unsigned)(s - g->p->app->slices) % MANIFEST_SLICES_MAX);
+    rc = give(g, &note, slices, DEVICE_RIGHTS, s->first, s->count);
+    if (s->cpu != g->p->app->slices[0].cpu)
+        return rc;
+    for (uint32_t slot = 0; !rc && slot < s->count; slot++)
+        rc = (int)os_from_exo(exo_slice_bind(slices, s->first + slot, g->p->vcpu));
+    return rc;
+}
+
 static int give_slices(const struct giving *g)
 {
-    for (unsigned i = 0; i < g->p->app->nslices; i++) {
-        const struct manifest_slices *s = &g->p->app->slices[i];
-        struct os_start_grant note = {.kind = OS_GRANT_SLICE, .base = s->first, .bytes = s->count};
-        int rc;
+    int rc = 0;
 
-        snprintf(note.name, sizeof(note.name), "slices:%u", i % MANIFEST_SLICES_MAX);
-        rc = s->cpu ? -ENODEV : give(g, &note, EXO_FIRST_SLICE, DEVICE_RIGHTS, s->first, s->count);
-        if (s->cpu)
-            say(&g->in->say, "init: %s cannot be given slices of CPU %u", g->p->path, (unsigned)s->cpu);
-        for (uint32_t slot = 0; !rc && slot < s->count; slot++)
-            rc = (int)os_from_exo(exo_slice_bind(EXO_FIRST_SLICE, s->first + slot, g->p->vcpu));
-        if (rc)
-            return rc;
-    }
-    return 0;
+    for (unsigned i = 0; !rc && i < g->p->app->nslices; i++)
+        rc = give_range(g, &g->p->app->slices[i]);
+    return rc;
 }
 
 static int give_info(const struct giving *g)
@@ -114,6 +145,13 @@ static int give_info(const struct giving *g)
     const struct os_start_grant note = {.name = "info", .kind = OS_GRANT_INFO};
 
     return g->p->app->info ? give(g, &note, EXO_FIRST_INFO, EXO_RIGHT_READ, 0, 0) : 0;
+}
+
+static int give_trace(const struct giving *g)
+{
+    const struct os_start_grant note = {.name = "trace", .kind = OS_GRANT_TRACE};
+
+    return g->p->app->trace ? give(g, &note, EXO_FIRST_TRACE, EXO_RIGHT_READ, 0, 0) : 0;
 }
 
 /* ---- memory --------------------------------------------------------------------------------------------- */
@@ -163,5 +201,7 @@ int grants_give(struct init *in, struct proc *p, struct os_start *start)
         rc = give_slices(&g);
     if (!rc)
         rc = give_info(&g);
+    if (!rc)
+        rc = give_trace(&g);
     return rc ? rc : show_memory(&g);
 }

@@ -58,6 +58,8 @@ int child_start(struct init *in, struct proc *p, uint64_t entry);
 bool child_destroy_step(struct proc *p); /* true: nothing is left */
 int64_t child_grant(const struct proc *to, exo_handle_t cap, unsigned rights, uint64_t a, uint64_t b);
 void child_signal(const struct proc *p, uint64_t bits);
+/* As os_proc_limit. */
+int64_t child_limit(struct init *in, struct proc *p, uint64_t frames, uint64_t deadline);
 
 /* grants.c: what its manifest entry gives a process, noted in *start.  0, or a negative errno after a sentence. */
 int grants_give(struct init *in, struct proc *p, struct os_start *start);

@@ -135,6 +135,16 @@ static int say_exception(struct init *in, const struct proc *p)
     return kinds[code].sig;
 }
 
+static void say_revoked(struct init *in, const struct proc *p, uint64_t frames)
+{
+    if (frames)
+        say(&in->say, "init: pid %u (%s) ended: it did not give back %llu KiB in time",
+            (unsigned)p->entry->pid, p->entry->name, (unsigned long long)frames * (PAGE_SIZE / 1024));
+    else
+        say(&in->say, "init: pid %u (%s) ended: its upcalls stood in memory that another one wanted back",
+            (unsigned)p->entry->pid, p->entry->name);
+}
+
 /* The argument of env_exit, by os/proc.h. */
 static uint32_t exit_status(struct init *in, const struct proc *p, uint64_t code)
 {
@@ -167,6 +177,9 @@ static uint32_t wait_status(struct init *in, const struct proc *p)
         say(&in->say, "init: pid %u (%s) ended: it has no entry for upcalls", (unsigned)p->entry->pid,
             p->entry->name);
         return SIGSEGV;
+    case EXO_END_REVOKED:
+        say_revoked(in, p, code);
+        return SIGKILL;
     default:
         return p->kill_signal ? (uint32_t)p->kill_signal : SIGKILL;
     }

@@ -28,9 +28,12 @@ static int make_table(struct init *in)
         return (int)os_from_exo(rc);
     table_init(&in->table, (struct os_ptable *)OS_PTABLE_VA);
     rc = table_add(&in->table, NULL, "init", false, &in->self);
-    if (!rc)
-        table_set_state(&in->table, in->self, OS_PROC_ALIVE);
-    return rc;
+    if (rc)
+        return rc;
+    in->self->entry->env_id = (uint32_t)exo_env_status(EXO_SELF_ENV, EXO_ENV_ID);
+    in->self->entry->start_ticks = in->system->boot_ticks;
+    table_set_state(&in->table, in->self, OS_PROC_ALIVE);
+    return 0;
 }
 
 /* Ends of processes are told in sixteen event bits, so that each tells of few candidates. */

@@ -6,6 +6,7 @@
 
 #include "os/procproto.h"
 #include "os/start.h"
+#include "os/thread.h"
 
 #define MEMORY_KIB_MAX (1u << 28)
 
@@ -177,6 +178,11 @@ static int do_memory(struct parser *p, const struct prop *prop)
     return kib % (PAGE_SIZE / 1024) ? bad(p, prop, "is not a multiple of 4 KiB") : 0;
 }
 
+static int do_vcpus(struct parser *p, const struct prop *prop)
+{
+    return get_number(p, prop, 1, OS_VCPUS_MAX, &p->app->vcpus);
+}
+
 static int do_processes(struct parser *p, const struct prop *prop)
 {
     return get_number(p, prop, 0, 1000, &p->app->processes);
@@ -248,6 +254,11 @@ static int do_info(struct parser *p, const struct prop *prop)
     return get_flag(p, prop, &p->app->info);
 }
 
+static int do_trace(struct parser *p, const struct prop *prop)
+{
+    return get_flag(p, prop, &p->app->trace);
+}
+
 static int do_bundle(struct parser *p, const struct prop *prop)
 {
     return get_flag(p, prop, &p->app->bundle);
@@ -256,6 +267,11 @@ static int do_bundle(struct parser *p, const struct prop *prop)
 static int do_tree(struct parser *p, const struct prop *prop)
 {
     return get_flag(p, prop, &p->app->tree);
+}
+
+static int do_dma_trusted(struct parser *p, const struct prop *prop)
+{
+    return get_flag(p, prop, &p->app->dma_trusted);
 }
 
 static const struct {
@@ -270,6 +286,7 @@ static const struct {
     {"stdio", do_stdio, false},
     {"memory", do_memory, true},
     {"processes", do_processes, false},
+    {"vcpus", do_vcpus, true},
     {"start", do_start, false},
     {"on-exit", do_on_exit, false},
     {"provides", do_provides, false},
@@ -278,8 +295,10 @@ static const struct {
     {"command-line", do_command_line, false},
     {"terminal", do_terminal, false},
     {"info", do_info, false},
+    {"trace", do_trace, false},
     {"bundle", do_bundle, false},
     {"tree", do_tree, false},
+    {"dma-trusted", do_dma_trusted, false},
 };
 
 static int parse_property(struct parser *p, const struct prop *prop, bool is_template)

@@ -34,6 +34,7 @@ struct manifest_app {
     const char *stdio; /* the service behind descriptors 0 to 2; NULL: none */
     uint32_t memory_pages;
     uint32_t processes; /* how many descendants may live at a time */
+    uint32_t vcpus;     /* how many it may have by itself; 0: as many as the machine has CPUs */
     uint32_t start;     /* order of starting; 0: not started by init */
     enum manifest_on_exit on_exit;
     uint64_t provides; /* bits: indices of manifest.services */
@@ -43,8 +44,10 @@ struct manifest_app {
     bool command_line; /* gets `-c <line>` when the boot arguments have corbel.cmd=<line> */
     bool terminal;     /* may send the terminal's signals to any process group */
     bool info;         /* may map the kernel's tables */
+    bool trace;        /* may trace the CPUs */
     bool bundle;       /* finds the boot bundle mapped */
     bool tree;         /* finds the device tree mapped */
+    bool dma_trusted;  /* its devices may reach all memory, where no IOMMU checks them */
     bool gave_up;      /* it cannot be started, or ended too often: by init */
 };
 

@@ -214,6 +214,21 @@ static int64_t op_used(struct os_server *s, struct os_peer *peer, struct os_word
     return os_from_exo(exo_env_status(p->parent ? p->env : EXO_SELF_ENV, EXO_ENV_USED));
 }
 
+static int64_t op_limit(struct os_server *s, struct os_peer *peer, struct os_words *w)
+{
+    struct init *in = init_of(s);
+    const struct proc *by = caller(s, peer);
+    struct proc *p = w->w[1] <= UINT32_MAX ? table_find(&in->table, (uint32_t)w->w[1]) : NULL;
+
+    if (!p || p->entry->state != OS_PROC_ALIVE)
+        return -ESRCH;
+    if (!table_may_signal(by, p))
+        return -EPERM;
+    if (w->w[2] > p->app->memory_pages)
+        return -EINVAL;
+    return child_limit(in, p, w->w[2], w->w[3]);
+}
+
 static int64_t op_drained(struct os_server *s, struct os_peer *peer, struct os_words *w)
 {
     struct init *in = init_of(s);
@@ -230,7 +245,7 @@ static os_op_fn *const ops[] = {
     [OS_PROC_ABORT - OS_OP_FIRST] = op_abort,         [OS_PROC_WAIT - OS_OP_FIRST] = op_wait,
     [OS_PROC_KILL - OS_OP_FIRST] = op_kill,           [OS_PROC_SETPGID - OS_OP_FIRST] = op_setpgid,
     [OS_PROC_INTERRUPT - OS_OP_FIRST] = op_interrupt, [OS_PROC_USED - OS_OP_FIRST] = op_used,
-    [OS_PROC_DRAINED - OS_OP_FIRST] = op_drained,
+    [OS_PROC_LIMIT - OS_OP_FIRST] = op_limit,         [OS_PROC_DRAINED - OS_OP_FIRST] = op_drained,
 };
 
 /* Buffers are no part of this protocol. */

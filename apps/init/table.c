@@ -136,6 +136,15 @@ static void leave(struct table *t, struct proc *p)
             forget(q, p);
 }
 
+/* Nobody's, but which environment it was and what it was called stays until the slot is used again, for who looks back. */
+static void entry_clear(struct os_proc_entry *e)
+{
+    struct os_proc_entry gone = {.env_id = e->env_id, .start_ticks = e->start_ticks};
+
+    memcpy(gone.name, e->name, sizeof(gone.name));
+    *e = gone;
+}
+
 void table_remove(struct table *t, struct proc *p, struct proc *heir)
 {
     struct list *at, *next;
@@ -148,7 +157,7 @@ void table_remove(struct table *t, struct proc *p, struct proc *heir)
     list_remove(&p->sibling);
     list_remove(&p->dying);
     t->slots[p->entry->pid % OS_NPROC] = NULL;
-    memset(p->entry, 0, sizeof(*p->entry));
+    entry_clear(p->entry);
     t->page->head.count--;
     table_change(t);
     free(p);

@@ -24,6 +24,25 @@ $(OUT)/exo/exo.elf: $(EXO_OBJ) $(EXO_LDS) $(FLAGS)/exo.ldflags $(FLAGS)/exo.objs
 	$(call say,LD,$@)
 	$(Q)$(CC) @$(FLAGS)/exo.cflags @$(FLAGS)/exo.ldflags -Wl,-T,$(EXO_LDS) -Wl,-Map,$(@:.elf=.map) -o $@ $(EXO_OBJ) $(LIBFDT)/lib/libfdt.a -lgcc
 
+# The same with every lock's owner and order checked (exo/lock.h): what the suites on several processors boot.
+CHECKED_KERNEL := $(OUT)/checked/Image
+CHECKED_OBJ    := $(EXO_SRC:%=$(OUT)/checked/%.o)
+
+.PHONY: checked-kernel
+checked-kernel: $(CHECKED_KERNEL)
+
+$(OUT)/checked/exo/arch/$(ARCH)/lib.c.o: EXO_NO_LTO := -fno-lto
+$(CHECKED_OBJ): $(OUT)/checked/%.o: % $(FLAGS)/exo.cflags $(LIBFDT_STAMP)
+	$(call say,CC,$< (checked))
+	$(call compile,$(FLAGS)/exo.cflags -DEXO_CHECKED $(EXO_NO_LTO))
+$(OUT)/checked/exo.elf: $(CHECKED_OBJ) $(EXO_LDS) $(FLAGS)/exo.ldflags $(FLAGS)/exo.objs $(LIBFDT_STAMP)
+	$(call say,LD,$@)
+	$(Q)$(CC) @$(FLAGS)/exo.cflags @$(FLAGS)/exo.ldflags -Wl,-T,$(EXO_LDS) -o $@ $(CHECKED_OBJ) $(LIBFDT)/lib/libfdt.a -lgcc
+$(CHECKED_KERNEL): $(OUT)/checked/exo.elf
+	$(call say,IMAGE,$@)
+	$(Q)$(OBJCOPY) -O binary $< $@
+-include $(CHECKED_OBJ:.o=.d)
+
 $(KERNEL): $(OUT)/exo/exo.elf
 	$(call say,IMAGE,$@)
 	$(Q)$(OBJCOPY) -O binary $< $@

@@ -9,7 +9,7 @@
 HOST := build/host
 HOST_SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all
 HOST_CFLAGS   := -std=gnu17 -O1 -g $(HOST_SANITIZE) -fno-omit-frame-pointer -Iinclude -Iexo -Iexo/arch/host \
-                 -Ilibos -Ilibos/arch/host -Itests/host -I. -DOS_LAYOUT_BASE=0x200000000000ull $(WARNINGS)
+                 -DEXO_CHECKED -Ilibos -Ilibos/arch/host -Itests/host -I. -DOS_LAYOUT_BASE=0x200000000000ull $(WARNINGS)
 HOST_LDLIBS    = $$(pkg-config --libs check) -lfdt
 
 HOST_EXO_SRC   := $(sort $(wildcard exo/*.c)) $(call sources,exo/arch/host)

@@ -1,4 +1,4 @@
-# Booting: `make run`, with and without CMD, and `make debug`.
+# Booting: `make run`, with and without CMD, `make trace` and `make debug`.
 
 # The line as it was typed: make must not read its dollar signs.
 override CORBEL_LINE := $(value CMD)
@@ -10,7 +10,7 @@ run_env = QEMU='$(QEMU)' QEMU_MACHINE='$(QEMU_MACHINE)' QEMU_CPU='$(QEMU_CPU)' S
           KERNEL='$(KERNEL)' BUNDLE='$(BUNDLE_FILE)' OUT='$(OUT)' TIMEOUT='$(TIMEOUT)'
 export QEMU_FLAGS APPEND GDB_FLAGS CORBEL_LINE
 
-.PHONY: run debug print-machine
+.PHONY: run debug trace print-machine
 ifeq ($(CORBEL_LINE),)
 
 run: kernel bundle
@@ -46,6 +46,11 @@ run: run-line
 	@$(if $(findstring n,$(firstword -$(MAKEFLAGS))),,$(corbel_exit $(file <$(RUN_STATUS)),$(RUN_STATUS),$(job_server)))exit $$(cat $(RUN_STATUS))
 
 endif
+
+OUT_FILE ?= build/trace.json
+trace: kernel bundle
+	$(if $(CORBEL_LINE),,$(error trace: which line? CMD='ls /bin', for example))
+	@$(run_env) boards/tools/trace '$(OUT_FILE)' "$$CORBEL_LINE"
 
 debug: kernel bundle $(if $(APP),apps) | tools-debug
 	@$(run_env) APP='$(APP)' boards/tools/debug

@@ -2,15 +2,30 @@
 
 .PHONY: test host-test qemu-test check-structure check-clang bench format
 
+# The kernel with one source replaced by one that does wrong when it is told to (tests/qemu/hooks).
+HOOKS     := $(OUT)/exo-hooks/Image
+HOOKS_OBJ := $(OUT)/tests/qemu/hooks/kernel.c.o
+HOOKS_ALL := $(filter-out $(OUT)/exo/log.c.o,$(EXO_OBJ)) $(HOOKS_OBJ)
+
+$(HOOKS_OBJ): tests/qemu/hooks/kernel.c $(FLAGS)/exo.cflags $(LIBFDT_STAMP)
+	$(call say,CC,$<)
+	$(call compile,$(FLAGS)/exo.cflags)
+$(OUT)/exo-hooks/exo.elf: $(HOOKS_ALL) $(EXO_LDS) $(FLAGS)/exo.ldflags $(LIBFDT_STAMP)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D); $(CC) @$(FLAGS)/exo.cflags @$(FLAGS)/exo.ldflags -Wl,-T,$(EXO_LDS) -o $@ $(HOOKS_ALL) $(LIBFDT)/lib/libfdt.a -lgcc
+$(HOOKS): $(OUT)/exo-hooks/exo.elf
+	$(Q)$(OBJCOPY) -O binary $< $@
+-include $(HOOKS_OBJ:.o=.d)
+
 # What suites find in their environment. A make that they call is one of its own, without our job server.
 test_env = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL CORBEL_OUT='$(OUT)' CORBEL_KERNEL='$(KERNEL)' CORBEL_BUNDLE='$(OUT)/bundle.cpio' \
            CORBEL_TEST_BUNDLE='$(TEST_BUNDLE)' CORBEL_CC='$(WRAPPER)'
 
-test: all test-bundle host | tools-test
+test: all test-bundle checked-kernel host $(HOOKS) | tools-test
 	@$(test_env) tests/run structure tools clang host qemu
 host-test: host | tools-test
 	@$(test_env) tests/run host
-qemu-test: all test-bundle | tools-test
+qemu-test: all test-bundle checked-kernel $(HOOKS) | tools-test
 	@$(test_env) tests/run qemu
 check-structure: $(NEWLIB_STAMP) $(LIBFDT_STAMP) $(FLAGS)/exo.cflags $(FLAGS)/app.cflags $(FLAGS)/libos.cflags | tools-test
 	@$(test_env) tests/run structure

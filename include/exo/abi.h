@@ -9,8 +9,10 @@
 #include "base/types.h"
 #include "exo/calls.h"
 #include "exo/error.h"
+#include "exo/trace.h"
 
-#define EXO_ABI_VERSION 1u
+#define EXO_ABI_VERSION 2u
+#define EXO_CPUS_MAX 16u
 
 /* ---- capabilities -------------------------------------------------------------------------------------- */
 
@@ -31,15 +33,20 @@ enum exo_cap_type {
     EXO_CAP_MMIO,  /* a: first physical byte, b: bytes; both page aligned */
     EXO_CAP_INFO,
     EXO_CAP_MACHINE, /* power off and reset */
+    EXO_CAP_DMA,     /* a: first device or stream, b: how many; as the bus numbers them */
+    EXO_CAP_DOMAIN,  /* what one stream may reach */
+    EXO_CAP_TRACE,   /* see all that a CPU does */
     EXO_NCAP_TYPES
 };
 
 /* Rights.  cap_grant may only drop them. */
 enum exo_right {
-    EXO_RIGHT_USE = 1 << 0,  /* GATE: call.  EVENT: signal.  SPACE: map into.  IRQ, MMIO, SLICE: bind. */
-    EXO_RIGHT_READ = 1 << 1, /* SPACE: map out of.  ENV: status.  INFO: map. */
+    EXO_RIGHT_USE =
+        1 << 0, /* GATE: call.  EVENT: signal.  SPACE, DOMAIN: map into.  IRQ, MMIO, SLICE, DMA: bind. */
+    EXO_RIGHT_READ = 1 << 1, /* SPACE: map out of.  ENV, DOMAIN: status.  INFO: map.  TRACE: trace. */
     EXO_RIGHT_MANAGE =
-        1 << 2, /* ENV: stop, destroy, make vcpus.  SPACE: destroy.  VCPU: start, gates, events. */
+        1 << 2, /* ENV: stop, destroy, make vcpus.  SPACE, DOMAIN: destroy.  VCPU: start, gates, events.
+                   DMA: streams that no IOMMU checks: trusted with all memory. */
     EXO_RIGHT_GIVE = 1 << 3, /* ENV: grant into its table. */
     EXO_RIGHT_COPY = 1 << 4, /* any: may be granted on. */
     EXO_RIGHTS_ALL = 31,
@@ -54,9 +61,11 @@ enum exo_first_handles {
     EXO_FIRST_VCPU = 3,
     EXO_FIRST_MMIO,
     EXO_FIRST_IRQ,
-    EXO_FIRST_SLICE,
     EXO_FIRST_INFO,
     EXO_FIRST_MACHINE,
+    EXO_FIRST_DMA,
+    EXO_FIRST_TRACE,
+    EXO_FIRST_SLICE, /* of CPU 0; those of the others follow: exo_system.ncpus in all */
 };
 
 /* What the kernel binds in the first environment before it starts (reason START, info = EXO_FIRST_SYSTEM_VA). */
@@ -91,18 +100,34 @@ enum exo_prot {
 /* page_alloc: flags are the protection, and: */
 enum exo_alloc {
     EXO_ALLOC_CONTIG = 1 << 3, /* physically contiguous, naturally aligned to the next power of two */
-    EXO_ALLOC_MORE = 1 << 4,   /* with CONTIG: goes on with the run that the call before began */
+    EXO_ALLOC_MORE = 1 << 4,   /* with CONTIG, LARGE: goes on with the run that the call before began */
+    EXO_ALLOC_LARGE = 1 << 5,  /* one large page: 512 frames in a run, bound by one entry */
     EXO_ALLOC_LIMIT_SHIFT = 8, /* bits 8 to 15: every frame lies below 2^limit bytes (0: anywhere) */
     EXO_ALLOC_LIMIT_MASK = 0xff00,
 };
 #define EXO_WANT_ANY UINT64_MAX /* page_alloc: want; otherwise the number of the first frame */
 
 #define EXO_CONTIG_MAX 1024u /* frames in one contiguous allocation */
-#define EXO_RANGE_MAX 64u    /* pages that one call handles at most before it returns how far it came */
+#define EXO_RECLAIM_NOTICE_US                                                                                \
+    200000u        /* page_reclaim: what holders have at least, whatever the deadline says */
+enum exo_reclaim { /* page_reclaim's results */
+                   EXO_RECLAIM_DONE, /* nobody else has them any more */
+                   EXO_RECLAIM_MORE, /* call again */
+                   EXO_RECLAIM_ASKED, /* somebody has been asked and holds them still: call again, at the deadline at the latest */
+};
+
+#define EXO_RANGE_MAX 64u /* pages that one call handles at most before it returns how far it came */
+
+#define EXO_MSI_EVENTS 256u /* msi_bind: events of a device are 0 to 255 */
+
+#define EXO_LARGE_PAGES 512u /* in a large page, which calls handle at one go */
+#define EXO_LARGE_BYTES ((uint64_t)EXO_LARGE_PAGES * PAGE_SIZE)
 
 /* ---- calls and messages --------------------------------------------------------------------------------- */
 
 #define EXO_MSG_WORDS 6u
+#define EXO_CPUS_MAX 16u /* processors that are used; CPU numbers are below it */
+
 #define EXO_FOREVER UINT64_MAX
 
 /* Bits above the handle (call: gate) or in the top of the token (reply_wait) that say what goes along. */
@@ -125,6 +150,7 @@ enum exo_reason {
     EXO_UPCALL_EVENT,     /* info: the pending events that were listened for */
     EXO_UPCALL_FAULT,     /* info: the address; detail: enum exo_access */
     EXO_UPCALL_EXCEPTION, /* info: enum exo_exception; detail: the architecture's syndrome */
+    EXO_UPCALL_REVOKE,    /* info: enum exo_revoke_kind; detail: how many; the rest in vcpu page .revoke */
 };
 
 enum exo_access {                       /* what a faulting access wanted, as bits of enum exo_prot, and: */
@@ -137,6 +163,30 @@ enum exo_exception {
     EXO_EXC_ALIGNMENT,
     EXO_EXC_FP,
     EXO_EXC_OTHER,
+};
+
+/* What a REVOKE upcall is about. */
+enum exo_revoke_kind {
+    EXO_REVOKE_FRAMES = 1, /* give so many frames back by the deadline (env_limit) */
+    EXO_REVOKE_TAKEN,      /* so many pages were taken from .victims, and that was enough */
+    EXO_REVOKE_PAGES,      /* let so many pages at .revoke.va go by the deadline (page_reclaim) */
+    EXO_REVOKE_GONE,       /* of so many pages at .revoke.va, those that were bound no longer are */
+};
+
+struct exo_revoke { /* set by the kernel with every REVOKE upcall */
+    uint64_t deadline;
+    uint64_t va;
+    uint64_t space; /* PAGES, GONE: 0: in the home space; otherwise the number of the space's SPACE frame, */
+};
+#define EXO_REVOKE_ANYWHERE UINT64_MAX /* or several spaces */
+
+/* Pages of the home space that may be taken when the environment did not give back what was asked for.  In the page
+ * of its first virtual processor; taken in the order of the list, each from va upwards. */
+#define EXO_VICTIMS 16u
+struct exo_victim {
+    uint64_t va;
+    uint32_t npages; /* 0: none */
+    uint32_t taken;  /* set by the kernel: of the pages from va on, so many are gone */
 };
 
 /* The registers of an interrupted context.  AArch64: x0 to x30, sp, pc, pstate, tpidr_el0. */
@@ -185,6 +235,8 @@ struct exo_vcpu_page {
     struct exo_send send;
     struct exo_recv recv;
     struct exo_regs regs; /* the interrupted context; `resume` loads it */
+    struct exo_revoke revoke;
+    struct exo_victim victims[EXO_VICTIMS];
 };
 
 /* ---- environments ---------------------------------------------------------------------------------------- */
@@ -195,7 +247,7 @@ enum exo_env_field {                 /* env_status: field */
                      EXO_ENV_CODE, /* EXIT: the status; FAULT: enum exo_access; EXCEPTION: enum exo_exception */
                      EXO_ENV_PC,   /* where it faulted */
                      EXO_ENV_ADDRESS, /* FAULT: what address it could not reach; EXCEPTION: the architecture's syndrome */
-                     EXO_ENV_LIMIT, /* frames */
+                     EXO_ENV_LIMIT, /* frames; below USED while they are asked back (env_limit) */
                      EXO_ENV_USED,  /* frames, those reserved by its children included */
                      EXO_ENV_ID,    /* the number under which frames name it in the frame table */
                      EXO_NENV_FIELDS
@@ -210,6 +262,24 @@ enum exo_end_reason {
     EXO_END_FAULT,     /* a page fault with upcalls masked */
     EXO_END_EXCEPTION, /* another exception with upcalls masked */
     EXO_END_UPCALL,    /* an upcall could not be delivered: no entry set */
+    EXO_END_REVOKED,   /* it did not give back in time what was asked, and nothing was left to take */
+};
+
+/* ---- devices that reach memory ----------------------------------------------------------------------------- */
+
+/* Streams: a device's number as the IOMMU knows it, below exo_system.dma_streams.  From EXO_DMA_DIRECT on, and on a machine
+ * without an IOMMU all: devices that reach memory by physical addresses, and all of it. */
+#define EXO_DMA_DIRECT (1ull << 32)
+#define EXO_DMA_STREAMS (2ull << 32) /* all that there can be */
+
+enum exo_dma_field {                     /* dma_status: field */
+                     EXO_DMA_STREAM,     /* whose domain it is */
+                     EXO_DMA_TRANSLATED, /* 1: an IOMMU keeps the device to what is bound; 0: nothing does */
+                     EXO_DMA_PAGES,      /* bound, the kernel's doorbells included */
+                     EXO_DMA_FAULTS,     /* accesses that were blocked, as far as they were told */
+                     EXO_DMA_FAULT_ADDRESS, /* of the latest */
+                     EXO_DMA_FAULT_ACCESS,  /* EXO_PROT_READ or EXO_PROT_WRITE */
+                     EXO_NDMA_FIELDS
 };
 
 enum exo_stop_how { EXO_STOP_OFF, EXO_STOP_RESET };
@@ -222,6 +292,7 @@ enum exo_info_table {
     EXO_INFO_LOG,    /* struct exo_log of one CPU each */
     EXO_INFO_CPU,    /* struct exo_cpu_info, a page each CPU */
     EXO_INFO_TREE,   /* the device tree blob */
+    EXO_INFO_LINES,  /* struct exo_line [system.nlines] */
     EXO_NINFO_TABLES
 };
 
@@ -245,19 +316,58 @@ enum exo_frame_kind {
         "free", "reserved", "user", "table", "space", "env", "vcpu", "caps", "iotable", "kernel", "info"     \
     }
 
+/* USER frames of a large page.  Only the head counts references: those to all of it, and those to any part. */
+enum exo_large { EXO_LARGE_HEAD = 0x1000, EXO_LARGE_PART };
+
 /* One physical page. */
 struct exo_frame {
     uint8_t kind;
     uint8_t order1;   /* FREE: 1 + log2 of the frames in the block that starts here; 0 inside a block */
-    uint16_t entries; /* TABLE: entries in use */
+    uint16_t entries; /* TABLE: entries in use; VCPU: its CPU; SPACE: its ASID; USER: enum exo_large */
     uint32_t account; /* frame number of the ENV that pays; 0 for the kernel */
     uint32_t refs;    /* bindings */
     uint32_t serial;  /* counts the kernel objects made here, so that a stale name is told from a live one */
-    uint32_t next;    /* FREE: links of the free list, frame numbers */
-    uint32_t prev;
-    uint32_t epoch; /* when it last lost a binding lazily, as the kernel counts; 0: never */
-    uint32_t spare;
+    union {
+        struct { /* FREE: links of the free list, frame numbers */
+            uint32_t next;
+            uint32_t prev;
+        };
+        uint64_t ticks; /* VCPU: of the counter, while it ran, until it last left its CPU */
+        uint64_t cpus;  /* SPACE: a bit for each CPU whose TLB may hold translations of it */
+    };
+    uint32_t epoch;   /* when it last lost a binding lazily, as the kernel counts; 0: never */
+    uint32_t reclaim; /* page_reclaim's mark, of use to the kernel alone */
 };
+
+/* A lock of the kernel: exo/lock.h. */
+struct exo_lock {
+    uint32_t next;   /* the ticket that the next one draws */
+    uint32_t served; /* the ticket whose turn it is: also how often it was taken and dropped, modulo 2^32 */
+    uint32_t contended; /* how often somebody had to wait */
+    uint8_t rank;       /* enum exo_lock_rank */
+    uint8_t holder;     /* 1 + the CPU's number, in checked builds */
+    uint16_t spare;
+};
+
+/* In the order in which one CPU may take them. */
+enum exo_lock_rank {
+    EXO_LOCK_NONE,
+    EXO_LOCK_WORLD,    /* who takes all CPUs' locks */
+    EXO_LOCK_CPU,      /* one CPU's share of the kernel: in ascending order */
+    EXO_LOCK_SPACE,    /* a space's tables: two, in ascending order of address */
+    EXO_LOCK_ASID,     /* which ASIDs are in use */
+    EXO_LOCK_ACCOUNTS, /* the limits of ended accounts */
+    EXO_LOCK_FRAMES,   /* the free lists behind the CPUs' caches */
+    EXO_LOCK_TLB,      /* the TLB epoch */
+    EXO_LOCK_ITS,      /* the command queue of the interrupt controller's translation service */
+    EXO_LOCK_INBOX,    /* a CPU's list of vcpus that other CPUs signalled */
+    EXO_NLOCK_RANKS
+};
+
+#define EXO_LOCK_RANK_NAMES                                                                                  \
+    {                                                                                                        \
+        "none", "world", "cpu", "space", "asid", "accounts", "frames", "tlb", "its", "inbox"                 \
+    }
 
 struct exo_system {
     uint32_t abi_version;
@@ -269,25 +379,63 @@ struct exo_system {
     uint32_t log_bytes; /* size of one CPU's struct exo_log with its text, in bytes */
     uint64_t bundle_va; /* the boot bundle, mapped read-only in the first environment */
     uint64_t bundle_bytes;
-    uint64_t tree_va;    /* the device tree, likewise */
-    uint32_t slots;      /* in each CPU's slice vector */
-    uint32_t slot_us;    /* length of one slot */
-    uint64_t boot_ticks; /* the counter when the kernel was entered */
-    uint64_t user_top;   /* first address above user space */
-    uint64_t table_va;   /* where every space sees its own page tables, read-only (docs/kernel.md) */
-    /* counts that the kernel keeps exact: */
-    uint64_t frames[EXO_NFRAME_KINDS];
+    uint64_t tree_va;     /* the device tree, likewise */
+    uint32_t slots;       /* in each CPU's slice vector */
+    uint32_t slot_us;     /* length of one slot */
+    uint64_t boot_ticks;  /* the counter when the kernel was entered */
+    uint64_t user_top;    /* first address above user space */
+    uint64_t table_va;    /* where every space sees its own page tables, read-only (docs/kernel.md) */
+    uint64_t dma_streams; /* streams below this go through an IOMMU; 0: there is none */
+    uint64_t
+        msi_doorbell;   /* physical: where devices write to raise a line; 0: this machine has no such lines */
+    uint32_t msi_first; /* the lines that are raised so */
+    uint32_t msi_lines;
+    uint32_t nlines; /* entries of the table of lines */
+    uint32_t spare;
+    struct exo_lock
+        locks[EXO_NLOCK_RANKS]; /* those that there is one of: WORLD, ASID, ACCOUNTS, FRAMES, TLB, ITS */
+    /* Frames by kind, exact whenever no call is under way.  Each CPU counts what it does in a row of its own, which may
+     * go below zero; exo_frames() has the sums. */
+    struct exo_frame_counts {
+        int64_t of[16]; /* enum exo_frame_kind */
+    } frames[EXO_CPUS_MAX];
 };
+
+static inline uint64_t exo_frames(const struct exo_system *system, enum exo_frame_kind kind)
+{
+    int64_t sum = 0;
+
+    for (unsigned cpu = 0; cpu < EXO_CPUS_MAX; cpu++)
+        sum += *(const volatile int64_t *)&system->frames[cpu].of[kind];
+    return (uint64_t)sum;
+}
 
 struct exo_cpu_info {
     uint64_t calls;
     uint64_t interrupts;
+    uint64_t kicks;          /* by other CPUs */
+    uint32_t lock_taken;     /* this CPU's own lock: as of its last switch */
+    uint32_t lock_contended; /* who had to wait for it, likewise */
+    uint32_t
+        contended[16]; /* by enum exo_lock_rank: how often this CPU had to wait for a lock of that rank */
     uint64_t switches;
     uint64_t upcalls;
     uint64_t idle_ticks;
     uint32_t running_env; /* frame number of the ENV, 0: idle */
     uint32_t slot;
+    uint32_t running_vcpu; /* frame number of the VCPU, 0: idle */
+    uint32_t spare;
+    /* The counter, when that began: in neither its ticks nor idle_ticks yet; 0 while it is being added there.  Who reads
+     * since, ticks, and the same since again, has both of one moment. */
+    uint64_t since;
     uint32_t slot_env[64]; /* who owns each slot; 0: whoever is ready */
+};
+
+/* An interrupt line. */
+struct exo_line {
+    uint64_t count; /* interrupts taken */
+    uint32_t line;  /* its number */
+    uint32_t env;   /* frame number of the ENV that it is bound to; 0: nobody's */
 };
 
 /* A ring of bytes: `written` counts all bytes ever written; the last log_bytes - 16 of them are there. */

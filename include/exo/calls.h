@@ -60,7 +60,23 @@
     X(irq_ack, 2, "irq, line", "unmask a line after its interrupt was handled")                              \
     X(mmio_map, 6, "mmio, space, va, pa, n, prot", "bind n pages of device registers at va")                 \
     X(info_map, 5, "info, table, first, space, va", "bind one read-only page of the kernel's tables at va")  \
-    X(log_write, 7, "len, w0, w1, w2, w3, w4, w5", "append len bytes, at most 48, to the CPU's log ring")
+    X(log_write, 7, "len, w0, w1, w2, w3, w4, w5", "append len bytes, at most 48, to the CPU's log ring")    \
+    X(msi_bind, 7, "irq, line, dma, device, event, vcpu, bit",                                               \
+      "let a device's message raise a line that is delivered as an event bit; returns the word to write")    \
+    X(env_limit, 3, "env, frames, deadline",                                                                 \
+      "change a child's limit; returns how many frames it has to give back yet")                             \
+    X(page_reclaim, 4, "space, va, n, deadline", "ask all others to let go of n pages, then make them")      \
+    X(dma_open, 2, "dma, stream", "make a domain: what the device of this stream may reach")                 \
+    X(dma_bind, 6, "domain, iova, space, va, n, prot",                                                       \
+      "let the device reach the n pages bound at va in a space at its address iova, and pin them")           \
+    X(dma_unbind, 3, "domain, iova, n", "end that, when the device cannot reach them any more")              \
+    X(dma_address, 2, "domain, iova", "tell the address that the device has to use for iova")                \
+    X(dma_status, 2, "domain, field", "tell a domain's state, or what its device was kept from")             \
+    X(dma_close, 1, "domain", "take a domain down; returns 1 while something is left, 0 when done")          \
+    X(trace_bind, 5, "trace, cpu, space, va, n",                                                             \
+      "make the n pages at va, pinned, part of a CPU's trace ring")                                          \
+    X(trace_control, 3, "trace, cpu, how",                                                                   \
+      "trace a CPU or no longer, or give its ring up; returns 1 while something is left, 0 when done")
 
 #define EXO_CALLS(X) EXO_SWITCH_CALLS(X) EXO_PLAIN_CALLS(X)
 

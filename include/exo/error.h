@@ -23,7 +23,10 @@
     X(16, EXO_ESTATE, "the object's state does not allow the request")                                       \
     X(17, EXO_ETOKEN, "the reply token names no caller that waits for this virtual processor")               \
     X(18, EXO_EUNSUPPORTED, "this machine or this version of the kernel cannot do what the call asks for")   \
-    X(19, EXO_EVERSION, "the program was built for another version of the kernel's interface")
+    X(19, EXO_EVERSION, "the program was built for another version of the kernel's interface")               \
+    X(20, EXO_EUNTRUSTED,                                                                                    \
+      "nothing keeps the device to what is bound, and the capability does not say that its holder is "       \
+      "trusted")
 
 enum exo_error {
 #define EXO_ERROR_ENUM(number, name, sentence) name = number,

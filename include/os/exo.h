@@ -1,7 +1,7 @@
 /* The kernel's calls as C functions.  `exo_NAME` is exactly one kernel entry, for each call of exo/calls.h,
  * and returns what the kernel returned: 0, a count, or a negative enum exo_error.
  *
- * The `os_page_*` functions below repeat a range call until the whole range is done.
+ * The `os_` functions below repeat a range call until the whole range is done.
  *
  * Callable from everywhere, upcalls included, unless a call's own nature forbids it. */
 #ifndef OS_EXO_H
@@ -39,6 +39,9 @@ int os_page_protect(exo_handle_t space, uint64_t va, uint64_t n, unsigned prot, 
 int os_page_unmap(exo_handle_t space, uint64_t va, uint64_t n, uint64_t *done);
 int os_mmio_map(exo_handle_t mmio, exo_handle_t space, uint64_t va, uint64_t pa, uint64_t n, unsigned prot,
                 uint64_t *done);
+int os_dma_bind(exo_handle_t domain, uint64_t iova, exo_handle_t space, uint64_t va, uint64_t n,
+                unsigned prot, uint64_t *done);
+int os_dma_unbind(exo_handle_t domain, uint64_t iova, uint64_t n, uint64_t *done);
 
 /* exo_call that a signal ends with -EXO_EINTR (EXO_MSG_INTR is added), also one that came while signals were held
  * (os/rt.h) and has not been delivered yet: between the look and the kernel's entry none can slip through. */

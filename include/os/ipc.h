@@ -56,7 +56,8 @@ struct os_session {
 };
 
 /* A process has one session with a service: connecting again replaces the buffer, closing ends it for all of the
- * process.  Libraries use os_session_to, so that they share it.
+ * process.  Libraries use os_session_take, so that they share it.  Requests to a service that threads make through
+ * sessions of their own are theirs to order: the server knows one request of a process at a time.
  *
  * Connect to a service, waiting for it to start when the manifest says that it will.
  * buf_bytes: a multiple of PAGE_SIZE up to OS_SESSION_MAX, or 0 for no buffer (also no CONNECT message).
@@ -66,8 +67,10 @@ struct os_session {
 int os_connect(const char *service, size_t buf_bytes, struct os_session *out);
 
 /* The one session that this process keeps with a service, connected at first use with OS_SESSION_BYTES; NULL with
- * *error set (negative errno) when that fails.  A session whose server died is connected again. */
-struct os_session *os_session_to(const char *service, int *error);
+ * *error set (negative errno) when that fails.  A session whose server died is connected again.  Until it is given back,
+ * the session and its buffer are the calling thread's, which may take it again, and signals are held. */
+struct os_session *os_session_take(const char *service, int *error);
+void os_session_give(struct os_session *s);
 
 /* Send w->w and take the answer back into w->w.  Returns the answer's w[0]: >= 0, or a negative errno.
  * -EINTR when a signal came first: the request was withdrawn, no effect is lost or doubled.
@@ -145,6 +148,10 @@ struct os_server {
     uint64_t stranger; /* a token that is answered next, of somebody who is no peer; 0: none */
     int64_t stranger_result;
     uint16_t came_window;
+    uint32_t nwanted; /* pages of peers' buffers that are wanted back (os/revoke.h) */
+    struct {
+        uint64_t va, npages;
+    } wanted[8];
     bool taken; /* the pages that came have found an owner */
     bool stop;
 };

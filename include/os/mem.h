@@ -30,6 +30,10 @@ enum os_map_flags {
     OS_MAP_CONTIG = 1 << 3,   /* DMA: physically contiguous */
     OS_MAP_GUARD =
         1 << 4, /* ANON, STACK: the lowest page stays unbound, whoever touches it; it counts in npages */
+    /* ANON: the first touch of 2 MiB, aligned and wholly inside, binds a large page if the account and memory have one,
+     * and an ordinary page if not.  What is bound by a large page is unmapped, protected and discarded whole, or else that
+     * is -EINVAL. */
+    OS_MAP_LARGE = 1 << 5,
 };
 
 /* What to map.  Fields that a kind does not name are ignored. */
@@ -70,6 +74,9 @@ struct os_region_info {
 int os_region_at(uint64_t va, struct os_region_info *out);
 /* The first region that ends above va, for walks over all of them; -ENOENT after the last. */
 int os_region_next(uint64_t va, struct os_region_info *out);
+
+/* Unbind what is bound in a part of a WINDOW region. */
+int os_window_clear(uint64_t va, uint64_t npages);
 
 /* Is a page bound at the address?  One look at our own page tables; touches nothing. */
 bool os_page_bound(uint64_t va);

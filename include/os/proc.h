@@ -75,6 +75,9 @@ _Static_assert(sizeof(struct os_ptable) == OS_NPROC * 64, "process table layout"
 bool os_proc_find(uint32_t pid, struct os_proc_entry *out);
 /* The first process with a slot above *slot (start with 0), and its slot; false: no more. */
 bool os_proc_next(uint32_t *slot, struct os_proc_entry *out);
+/* What stands in a slot, from 1 to OS_NPROC - 1.  Where pid is 0, the process is gone, and env_id, start_ticks and name are
+ * still its own, if the slot has ever been used. */
+void os_proc_slot(uint32_t slot, struct os_proc_entry *out);
 
 uint32_t os_pid(void);
 uint32_t os_ppid(void);
@@ -116,6 +119,8 @@ int os_spawn(const struct os_spawn *spawn);
 
 /* A sentence about the last failure in this thread's os_spawn: "/bin/x: not an ELF file for AArch64 (machine 62)". */
 const char *os_proc_error(void);
+/* Before a thread ends. */
+void os_proc_thread_end(void);
 
 /* ---- waiting, signals, groups ----------------------------------------------------------------------------- */
 
@@ -136,6 +141,13 @@ int os_interrupt(uint32_t pgid, int sig);
 
 /* Frames that a process's account uses now, those reserved by its children included; or -ESRCH. */
 int64_t os_proc_used(uint32_t pid);
+
+/* Change the limit of a process's account, which must be one that os_kill may reach, to at most what its manifest entry says.
+ * Less is asked for with a deadline (counter ticks; os/revoke.h).  Returns how many frames it has to give back yet:
+ * call again, with the same arguments, until that is 0; after the deadline each call takes some.
+ * -ESRCH (also: it ended, perhaps by this), -EPERM, -EINVAL (more than its manifest entry says), -EBUSY (less is being
+ * asked for already), -ENOMEM. */
+int64_t os_proc_limit(uint32_t pid, uint64_t frames, uint64_t deadline);
 
 /* ---- init's log, for the console server ---------------------------------------------------------------------- */
 

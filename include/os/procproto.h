@@ -16,6 +16,7 @@ enum os_proc_op {
     OS_PROC_SETPGID,   /* w1: pid, w2: pgid */
     OS_PROC_INTERRUPT, /* w1: pgid, w2: signal; manifest: terminal */
     OS_PROC_USED,      /* w1: pid -> w0: frames */
+    OS_PROC_LIMIT,     /* w1: pid, w2: frames, w3: deadline -> w0: frames that it has to give back yet */
     OS_PROC_DRAINED,   /* the provider of "console": all output is out */
     OS_PROC_END
 };

@@ -1,7 +1,8 @@
 /* The run time under every program: start, upcalls, event bits, signals.
  *
- * Event bits 1 to 31 of the main vcpu are signals of that number; init sets 32 to 35 (os/ipc.h); 36 to 62 are
- * handed out by os_event_alloc; bit 63 is the kernel's (EXO_EVENT_CALL). */
+ * Event bits 1 to 31 of the main vcpu are signals of that number; init sets 32 to 35 (os/ipc.h); 37 to 62 are
+ * handed out by os_event_alloc; bit 63 is the kernel's (EXO_EVENT_CALL).  With bits 0 and 36 the vcpus of a program
+ * wake each other.  All functions of an event bit mean the main vcpu's, on whichever vcpu they are called. */
 #ifndef OS_RT_H
 #define OS_RT_H
 
@@ -10,7 +11,10 @@
 struct os_start; /* os/start.h */
 
 #define OS_EVENT_SIGNALS 0xfffffffeull /* the bits that are signals */
-#define OS_EVENT_FIRST 36u
+#define OS_EVENT_KICK 1ull             /* look for threads to run */
+#define OS_EVENT_POKE (1ull << 36)     /* look for signals */
+#define OS_EVENT_OWN (OS_EVENT_KICK | OS_EVENT_POKE)
+#define OS_EVENT_FIRST 37u
 #define OS_EVENT_LAST 62u
 
 /* Take a free event bit, or give it back: bit number, or -EAGAIN. */
@@ -31,11 +35,17 @@ int os_event_wait(uint64_t mask, uint64_t deadline, bool interruptible, uint64_t
 /* The pending bits of the mask, cleared; never blocks. */
 uint64_t os_event_take(uint64_t mask);
 
-/* Signals.  Handlers run in the interrupted thread, between two instructions or, if it is blocked in an
- * interruptible call, before that returns -EINTR.  Where the libOS itself must not be interrupted it brackets
+/* Signals.  Handlers run in a thread that does not block them: the one that the main vcpu runs, or one that is blocked in
+ * an interruptible call, which then returns -EINTR, or any other.  Handlers of several signals may run at the same time,
+ * in several threads.  Where the libOS itself must not be interrupted it brackets
  * its work; nests; leaving the outermost bracket delivers what came. */
 void os_signals_hold(void);
 void os_signals_release(void);
+
+/* How many handlers have run; and, after an interruptible call that began with that number ended with EXO_EINTR: was it for
+ * a signal?  If not, something was asked back (os/revoke.h), and the call may be made again. */
+uint64_t os_signals_delivered(void);
+bool os_signal_came(uint64_t since);
 
 /* A signal's handling, beneath signal() and sigaction(). */
 typedef void os_signal_fn(int sig);
@@ -46,11 +56,12 @@ int os_signal_set(int sig, os_signal_fn *fn, os_signal_fn **old);
 int os_signal_get(int sig, os_signal_fn **fn);
 /* Signals to block while the handler of `sig` runs, besides itself. */
 void os_signal_set_mask(int sig, uint64_t blocked);
-/* The set of blocked signals, bit n for signal n; returns the set before. */
+/* The set of signals that this thread blocks, bit n for signal n; returns the set before.  A new thread blocks what its
+ * maker does. */
 uint64_t os_signal_mask(uint64_t blocked);
 uint64_t os_signal_blocked(void);
 uint64_t os_signal_pending(void);
-/* Deliver a signal to oneself. */
+/* Deliver a signal to the calling thread. */
 int os_signal_raise(int sig);
 
 /* The argument of vcpu_start: OS_SYSTEM_VA in the first environment, else OS_START_VA. */

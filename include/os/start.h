@@ -30,12 +30,16 @@ enum os_grant_kind {
     OS_GRANT_NONE,
     OS_GRANT_MMIO,  /* handle: EXO_CAP_MMIO; base, bytes: physical, as in the device tree's `reg` */
     OS_GRANT_IRQ,   /* handle: EXO_CAP_IRQ; base: the line; bytes: 1; flags: trigger, as in the device tree */
-    OS_GRANT_SLICE, /* handle: EXO_CAP_SLICE; base: first slot; bytes: number of slots */
+    OS_GRANT_SLICE, /* handle: EXO_CAP_SLICE; base: first slot; bytes: number of slots; flags: the CPU */
     OS_GRANT_INFO,  /* handle: EXO_CAP_INFO */
     OS_GRANT_MEMORY, /* no handle: pages that are bound at base; bytes: their length */
+    OS_GRANT_DMA, /* handle: EXO_CAP_DMA; base: first stream; bytes: number of streams; flags: 1: no IOMMU checks them, and
+                     the process is trusted with that */
+    OS_GRANT_TRACE, /* handle: EXO_CAP_TRACE */
 };
 
-/* Names: a device's are "<node name>:<index>", for instance "pl011@9000000:0", in the order of `reg`, then of `interrupts`.
+/* Names: a device's are "<node name>:<index>", for instance "pl011@9000000:0", in the order of `reg` (then, for a
+ * PCI host, of `ranges`), of `interrupts`, and of its streams.
  * "bundle": the boot bundle (MEMORY, read-only).  "tree": the device tree (MEMORY).  "log": the log ring (MEMORY). */
 #define OS_GRANT_NAME_MAX 23u
 struct os_start_grant {
@@ -71,10 +75,12 @@ struct os_start {
     uint32_t cwd;  /* offset of a string */
     uint32_t path; /* offset of a string: the program's path */
     uint32_t umask;
-    uint32_t ngrants;                                  /* by init */
-    uint32_t limit_pages;                              /* by init: the account's limit */
+    uint32_t ngrants;     /* by init */
+    uint32_t limit_pages; /* by init: the account's limit */
+    uint32_t vcpus;       /* by init: how many it may have by itself; 0: as many as CPUs */
+    uint32_t spare;
     struct os_start_grant grants[OS_START_MAX_GRANTS]; /* by init */
-    uint8_t reserved[4096 - 72 - OS_START_MAX_GRANTS * 48];
+    uint8_t reserved[4096 - 80 - OS_START_MAX_GRANTS * 48];
 };
 
 _Static_assert(sizeof(struct os_start_grant) == 48, "start block layout");

@@ -38,7 +38,7 @@ struct vfs_kind {
 extern const struct vfs_kind vfs_kinds[];
 
 struct vfs_file {
-    uint32_t fds;   /* descriptors that mean it, and plans for children that hold it */
+    uint32_t fds;   /* descriptors that mean it, plans for children and threads that hold it */
     uint32_t flags; /* enum fs_open: READ, WRITE and those of FS_O_SETTABLE */
     uint64_t id;    /* the service's */
     const struct vfs_kind *kind;
@@ -49,7 +49,7 @@ struct vfs_file {
 /* Take the descriptors and the working directory over that the start block hands down. */
 void vfs_init(const struct os_start *start);
 
-/* The file of a descriptor; NULL: not open. */
+/* The file of a descriptor, held until vfs_unref(); NULL: not open. */
 struct vfs_file *vfs_file(int fd);
 
 /* Open a path, relative to the working directory or absolute: a file without a descriptor yet, which
@@ -88,8 +88,9 @@ int vfs_chmod(const char *path, uint32_t mode);
 int vfs_utime(const char *path, uint64_t atime_ns, uint64_t mtime_ns);
 
 int vfs_chdir(const char *path);
-const char *vfs_cwd(void);
-/* What chdir(path) from the directory `cwd` would lead to, into out (PATH_BYTES); looks that it is a directory. */
+/* The working directory into out, if it fits into `room` bytes; returns how many it takes. */
+size_t vfs_cwd(char *out, size_t room);
+/* What chdir(path) from the directory `cwd` (NULL: the current one) would lead to, into out (PATH_BYTES); looks that it is a directory. */
 int vfs_resolve_dir(const char *cwd, const char *path, char *out);
 
 /* Free and used memory of the file server, in bytes. */

@@ -22,12 +22,14 @@ static struct vfs_file *plan_file(const struct os_inherit *plan, int fd)
 /* The plan's place for `fd`; takes a reference of its own. */
 static int plan_set(struct os_inherit *plan, int fd, struct vfs_file *file)
 {
-    struct fd_file *last;
+    struct fd_file *last = NULL;
+    vfs_lock();
     int err = fdtable_set(&plan->table, fd, (struct fd_file *)file, false, &last);
-    if (last != NULL) {
+    if (last != NULL)
         last->fds++;
+    vfs_unlock();
+    if (last != NULL)
         vfs_unref((struct vfs_file *)last);
-    }
     return err;
 }
 
@@ -36,10 +38,14 @@ int os_inherit_begin(struct os_inherit **out)
     struct os_inherit *plan = calloc(1, sizeof(*plan));
     if (plan == NULL)
         return -ENOMEM;
-    strcpy(plan->cwd, vfs_cwd());
-    for (int fd = vfs_fd_next(0); fd >= 0; fd = vfs_fd_next(fd + 1))
-        if (vfs_fd_cloexec(fd) == 0)
-            plan_set(plan, fd, vfs_file(fd));
+    vfs_cwd(plan->cwd, sizeof(plan->cwd));
+    for (int fd = vfs_fd_next(0); fd >= 0; fd = vfs_fd_next(fd + 1)) {
+        struct vfs_file *file = vfs_fd_cloexec(fd) == 0 ? vfs_file(fd) : NULL;
+        if (file != NULL) {
+            plan_set(plan, fd, file);
+            vfs_unref(file);
+        }
+    }
     *out = plan;
     return 0;
 }
@@ -47,19 +53,26 @@ int os_inherit_begin(struct os_inherit **out)
 int os_inherit_dup2(struct os_inherit *plan, int from, int to)
 {
     struct vfs_file *file = plan_file(plan, from);
+    if (file != NULL)
+        return plan_set(plan, to, file);
+    file = vfs_file(from); /* one that closes on exec may still be given under another number */
     if (file == NULL)
-        file = vfs_file(from); /* one that closes on exec may still be given under another number */
-    return file == NULL ? -EBADF : plan_set(plan, to, file);
+        return -EBADF;
+    int err = plan_set(plan, to, file);
+    vfs_unref(file);
+    return err;
 }
 
 int os_inherit_close(struct os_inherit *plan, int fd)
 {
     struct fd_file *last;
+    vfs_lock();
     int err = fdtable_remove(&plan->table, fd, &last);
-    if (last != NULL) {
+    if (last != NULL)
         last->fds++;
+    vfs_unlock();
+    if (last != NULL)
         vfs_unref((struct vfs_file *)last);
-    }
     return err;
 }
 

@@ -7,11 +7,26 @@
 
 #include "libos/fs/fdtable.h"
 #include "libos/fs/vfs_impl.h"
+#include "os/rt.h"
+#include "rt/spin.h"
 
 _Static_assert(offsetof(struct vfs_file, fds) == offsetof(struct fd_file, fds),
                "a vfs_file begins as an fd_file");
 
-static struct fdtable table;
+static struct rt_spin lock;
+static struct fdtable table; /* under the lock, and with it the count of every file */
+
+void vfs_lock(void)
+{
+    os_signals_hold(); /* a handler may use descriptors too */
+    spin_lock(&lock, rt_vcpu());
+}
+
+void vfs_unlock(void)
+{
+    spin_unlock(&lock);
+    os_signals_release();
+}
 
 static struct fd_file *as_fd(struct vfs_file *file)
 {
@@ -60,7 +75,11 @@ static void file_close(struct vfs_file *file)
 
 void vfs_unref(struct vfs_file *file)
 {
-    if (--file->fds == 0)
+    bool last;
+    vfs_lock();
+    last = --file->fds == 0;
+    vfs_unlock();
+    if (last)
         file_close(file);
 }
 
@@ -68,68 +87,88 @@ void vfs_unref(struct vfs_file *file)
 
 struct vfs_file *vfs_file(int fd)
 {
-    return as_vfs(fdtable_get(&table, fd));
+    struct vfs_file *file;
+    vfs_lock();
+    file = as_vfs(fdtable_get(&table, fd));
+    if (file != NULL)
+        file->fds++;
+    vfs_unlock();
+    return file;
 }
 
 int vfs_fd_add(struct vfs_file *file, int min, bool cloexec)
 {
+    vfs_lock();
     int fd = fdtable_add(&table, as_fd(file), min, cloexec);
     if (fd >= 0)
         file->fds--; /* the caller's */
+    vfs_unlock();
     return fd;
 }
 
 int vfs_fd_dup(int fd, int min, bool cloexec)
 {
-    struct vfs_file *file = vfs_file(fd);
-    return file == NULL ? -EBADF : fdtable_add(&table, as_fd(file), min, cloexec);
+    vfs_lock();
+    struct fd_file *file = fdtable_get(&table, fd);
+    int to = file == NULL ? -EBADF : fdtable_add(&table, file, min, cloexec);
+    vfs_unlock();
+    return to;
 }
 
 int vfs_fd_dup2(int fd, int to, bool cloexec)
 {
-    struct vfs_file *file = vfs_file(fd);
-    struct fd_file *last;
-    if (file == NULL)
-        return -EBADF;
-    if (fd == to)
-        return to;
-    int err = fdtable_set(&table, to, as_fd(file), cloexec, &last);
-    if (err != 0)
-        return err;
+    struct fd_file *last = NULL;
+    vfs_lock();
+    struct fd_file *file = fdtable_get(&table, fd);
+    int err = file == NULL ? -EBADF : 0;
+    if (err == 0 && fd != to)
+        err = fdtable_set(&table, to, file, cloexec, &last);
+    vfs_unlock();
     file_close(as_vfs(last));
-    return to;
+    return err != 0 ? err : to;
 }
 
 int vfs_fd_close(int fd)
 {
     struct fd_file *last;
+    vfs_lock();
     int err = fdtable_remove(&table, fd, &last);
+    vfs_unlock();
     file_close(as_vfs(last));
     return err;
 }
 
 int vfs_fd_cloexec(int fd)
 {
-    return fdtable_get_cloexec(&table, fd);
+    vfs_lock();
+    int set = fdtable_get_cloexec(&table, fd);
+    vfs_unlock();
+    return set;
 }
 
 int vfs_fd_set_cloexec(int fd, bool cloexec)
 {
-    return fdtable_set_cloexec(&table, fd, cloexec);
+    vfs_lock();
+    int err = fdtable_set_cloexec(&table, fd, cloexec);
+    vfs_unlock();
+    return err;
 }
 
 int vfs_fd_next(int fd)
 {
-    return fdtable_next(&table, fd);
+    vfs_lock();
+    int next = fdtable_next(&table, fd);
+    vfs_unlock();
+    return next;
 }
 
 /* ---- what a parent hands down ---------------------------------------------------------------------------------- */
 
-/* Descriptors of one open file have one id; it is one file here too. */
+/* Descriptors of one open file have one id; it is one file here too.  No other thread runs yet. */
 static struct vfs_file *inherited_twin(const struct os_start_fd *fds, uint32_t i)
 {
     for (uint32_t j = 0; j < i; j++) {
-        struct vfs_file *file = vfs_file(fds[j].fd);
+        struct vfs_file *file = as_vfs(fdtable_get(&table, fds[j].fd));
         if (file != NULL && fds[j].id == fds[i].id && fds[j].flags == fds[i].flags &&
             strcmp(fds[j].service, fds[i].service) == 0)
             return file;

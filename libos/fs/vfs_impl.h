@@ -5,6 +5,10 @@
 #include "libos/fs/path.h"
 #include "os/vfs.h"
 
+/* Around whatever counts or finds files: the descriptor table, plans for children.  Signals are held; a few steps only. */
+void vfs_lock(void);
+void vfs_unlock(void);
+
 /* A new file with one reference; NULL: no memory. */
 struct vfs_file *vfs_file_make(const struct vfs_kind *kind, uint32_t flags, uint64_t id);
 const struct vfs_kind *vfs_kind_by_service(const char *service);
@@ -13,7 +17,7 @@ const struct vfs_kind *vfs_kind_by_device(enum fs_device device);
 /* enum fs_open from the O_ flags of <fcntl.h>.  -EINVAL: an access mode that does not exist. */
 int vfs_flags_from_open(int oflag, uint32_t *out);
 
-/* As vfs_open, from another working directory. */
+/* As vfs_open, from another working directory; NULL: the current one. */
 int vfs_open_from(const char *cwd, const char *path, uint32_t flags, uint32_t mode, struct vfs_file **out);
 
 /* The working directory that the parent chose; it looked, so nobody asks the server at every start. */

@@ -1,18 +1,20 @@
 /* Files that the file server keeps: os/fs.h as its client sees it.
  *
  * What is answered at once is asked without signals between; only a pipe may keep one waiting, so only that
- * may be interrupted.  Signals are held while the session's buffer is in use, or a handler could use it too. */
+ * may be interrupted.  The session is taken while its buffer is in use. */
 #include <errno.h>
 #include <string.h>
 
 #include "libos/fs/vfs_impl.h"
 #include "os/rt.h"
+#include "os/thread.h"
 
-static char cwd[PATH_BYTES] = "/";
+static struct os_mutex cwd_lock = OS_MUTEX_INIT(cwd_lock);
+static char cwd[PATH_BYTES] = "/"; /* under cwd_lock */
 
 /* A file server that ended takes its open files along, and the next one gives the same ids anew.  So a file's id
  * carries, above the server's own 32 bits, the number of the connection that it came from. */
-static uint32_t connection;
+static uint32_t connection; /* these two under the session's lock */
 static exo_handle_t connected_to;
 
 struct request {
@@ -24,13 +26,10 @@ struct request {
 static int request_begin(struct request *r, uint64_t op)
 {
     int err = 0;
-    os_signals_hold();
-    r->session = os_session_to(FS_SERVICE, &err);
+    r->session = os_session_take(FS_SERVICE, &err);
     r->words = (struct os_words){.w = {op}};
-    if (r->session == NULL) {
-        os_signals_release();
+    if (r->session == NULL)
         return err;
-    }
     if (connected_to != r->session->gate && connected_to != 0)
         connection++;
     connected_to = r->session->gate;
@@ -55,9 +54,9 @@ static uint64_t server_id(const struct vfs_file *file)
     return file->id >> 32 == connection ? (uint32_t)file->id : 0;
 }
 
-static void request_end(void)
+static void request_end(const struct request *r)
 {
-    os_signals_release();
+    os_session_give(r->session);
 }
 
 /* A request that needs no more than words. */
@@ -73,7 +72,7 @@ static int64_t request_words(uint64_t op, uint64_t a, uint64_t b, uint64_t c, st
     result = request_send(&r);
     if (answer != NULL)
         *answer = r.words;
-    request_end();
+    request_end(&r);
     return result;
 }
 
@@ -91,15 +90,38 @@ static int64_t request_file(uint64_t op, const struct vfs_file *file, uint64_t b
     result = request_send(&r);
     if (answer != NULL)
         *answer = r.words;
-    request_end();
+    request_end(&r);
     return result;
 }
 
-/* Put a path at `offset` of the buffer; its length, or a negative errno. */
+static void cwd_take(void)
+{
+    os_signals_hold();
+    os_mutex_lock(&cwd_lock);
+}
+
+static void cwd_give(void)
+{
+    os_mutex_unlock(&cwd_lock);
+    os_signals_release();
+}
+
+static int join(const char *from, const char *path, char out[PATH_BYTES])
+{
+    int err;
+    if (from != NULL)
+        return path_join(from, path, out);
+    cwd_take();
+    err = path_join(cwd, path, out);
+    cwd_give();
+    return err;
+}
+
+/* Put a path, seen from a directory (NULL: the current one), at `offset` of the buffer; its length, or a negative errno. */
 static int64_t request_path(struct request *r, const char *from, const char *path, size_t offset)
 {
     char whole[PATH_BYTES];
-    int err = path_join(from, path, whole);
+    int err = join(from, path, whole);
     if (err != 0)
         return err;
     size_t len = strlen(whole);
@@ -127,7 +149,7 @@ static int64_t read_piece(struct vfs_file *file, void *buf, size_t len, uint64_t
     n = transfer(&r, file, min_u64(len, r.session->buf_bytes), at);
     if (n > 0)
         memcpy(buf, r.session->buf, (size_t)n);
-    request_end();
+    request_end(&r);
     return n;
 }
 
@@ -140,7 +162,7 @@ static int64_t write_piece(struct vfs_file *file, const void *buf, size_t len, u
     len = min_u64(len, r.session->buf_bytes);
     memcpy(r.session->buf, buf, len);
     n = transfer(&r, file, len, at);
-    request_end();
+    request_end(&r);
     return n;
 }
 
@@ -195,7 +217,7 @@ static int server_stat(struct vfs_file *file, struct fs_stat *out)
     result = request_send(&r);
     if (result == 0)
         memcpy(out, r.session->buf, sizeof(*out));
-    request_end();
+    request_end(&r);
     return (int)result;
 }
 
@@ -210,7 +232,7 @@ static int64_t server_readdir(struct vfs_file *file, void *buf, size_t room)
     n = request_send(&r);
     if (n > 0)
         memcpy(buf, r.session->buf, (size_t)n);
-    request_end();
+    request_end(&r);
     return n;
 }
 
@@ -264,8 +286,10 @@ static int64_t open_request(const char *from, const char *path, uint32_t flags, 
     r.words.w[3] = (uint64_t)result;
     if (result > 0)
         result = request_send(&r);
+    if (result >= 0)
+        result = (int64_t)id_of((uint64_t)result);
     *answer = r.words;
-    request_end();
+    request_end(&r);
     return result;
 }
 
@@ -278,35 +302,50 @@ int vfs_open_from(const char *from, const char *path, uint32_t flags, uint32_t m
     const struct vfs_kind *kind = vfs_kind_by_device((enum fs_device)answer.w[2]);
     if (kind == NULL)
         return -ENXIO;
-    *out = vfs_file_make(kind, flags & (FS_O_READ | FS_O_WRITE | FS_O_SETTABLE), id_of((uint64_t)id));
+    *out = vfs_file_make(kind, flags & (FS_O_READ | FS_O_WRITE | FS_O_SETTABLE), (uint64_t)id);
     if (*out != NULL)
         return 0;
-    if (id > 0)
-        (void)request_words(FS_OP_CLOSE, (uint64_t)id, 0, 0, NULL);
+    if ((uint32_t)id > 0)
+        (void)request_words(FS_OP_CLOSE, (uint32_t)id, 0, 0, NULL);
     return -ENOMEM;
 }
 
 int vfs_open(const char *path, uint32_t flags, uint32_t mode, struct vfs_file **out)
 {
-    return vfs_open_from(cwd, path, flags, mode, out);
+    return vfs_open_from(NULL, path, flags, mode, out);
+}
+
+static int64_t pipe_request(uint32_t flags, struct os_words *answer)
+{
+    struct request r;
+    int64_t result = request_begin(&r, FS_OP_PIPE);
+    if (result != 0)
+        return result;
+    r.words.w[1] = flags;
+    result = request_send(&r);
+    *answer = r.words;
+    answer->w[1] = id_of(r.words.w[1]);
+    answer->w[2] = id_of(r.words.w[2]);
+    request_end(&r);
+    return result;
 }
 
 int vfs_pipe(struct vfs_file *out[2], uint32_t flags)
 {
     const struct vfs_kind *kind = vfs_kind_by_device(FS_DEV_NONE);
     struct os_words answer = {{0}};
-    int64_t err = kind == NULL ? -ENXIO : request_words(FS_OP_PIPE, flags, 0, 0, &answer);
+    int64_t err = kind == NULL ? -ENXIO : pipe_request(flags, &answer);
     if (err < 0)
         return (int)err;
-    out[0] = vfs_file_make(kind, FS_O_READ | flags, id_of(answer.w[1]));
-    out[1] = vfs_file_make(kind, FS_O_WRITE | flags, id_of(answer.w[2]));
+    out[0] = vfs_file_make(kind, FS_O_READ | flags, answer.w[1]);
+    out[1] = vfs_file_make(kind, FS_O_WRITE | flags, answer.w[2]);
     if (out[0] != NULL && out[1] != NULL)
         return 0;
     for (int i = 0; i < 2; i++) {
         if (out[i] != NULL)
             vfs_unref(out[i]);
         else
-            (void)request_words(FS_OP_CLOSE, answer.w[1 + i], 0, 0, NULL);
+            (void)request_words(FS_OP_CLOSE, (uint32_t)answer.w[1 + i], 0, 0, NULL);
     }
     return -ENOMEM;
 }
@@ -329,7 +368,7 @@ static int path_request(uint64_t op, unsigned nargs, uint64_t a, uint64_t b, con
         result = request_send(&r);
     if (result == 0 && out != NULL)
         memcpy(out, r.session->buf, sizeof(*out));
-    request_end();
+    request_end(&r);
     return (int)result;
 }
 
@@ -339,45 +378,45 @@ static int two_paths(uint64_t op, const char *from, const char *to)
     int64_t result = request_begin(&r, op), first;
     if (result != 0)
         return (int)result;
-    first = result = request_path(&r, cwd, from, 0);
+    first = result = request_path(&r, NULL, from, 0);
     if (first > 0)
-        result = request_path(&r, cwd, to, (size_t)first);
+        result = request_path(&r, NULL, to, (size_t)first);
     r.words.w[1] = (uint64_t)first;
     r.words.w[2] = (uint64_t)result;
     if (result > 0)
         result = request_send(&r);
-    request_end();
+    request_end(&r);
     return (int)result;
 }
 
 int vfs_stat_path(const char *path, struct fs_stat *out)
 {
-    return path_request(FS_OP_STAT_PATH, 0, 0, 0, cwd, path, out);
+    return path_request(FS_OP_STAT_PATH, 0, 0, 0, NULL, path, out);
 }
 
 int vfs_mkdir(const char *path, uint32_t mode)
 {
-    return path_request(FS_OP_MKDIR, 1, mode, 0, cwd, path, NULL);
+    return path_request(FS_OP_MKDIR, 1, mode, 0, NULL, path, NULL);
 }
 
 int vfs_rmdir(const char *path)
 {
-    return path_request(FS_OP_RMDIR, 0, 0, 0, cwd, path, NULL);
+    return path_request(FS_OP_RMDIR, 0, 0, 0, NULL, path, NULL);
 }
 
 int vfs_unlink(const char *path)
 {
-    return path_request(FS_OP_UNLINK, 0, 0, 0, cwd, path, NULL);
+    return path_request(FS_OP_UNLINK, 0, 0, 0, NULL, path, NULL);
 }
 
 int vfs_chmod(const char *path, uint32_t mode)
 {
-    return path_request(FS_OP_CHMOD, 1, mode, 0, cwd, path, NULL);
+    return path_request(FS_OP_CHMOD, 1, mode, 0, NULL, path, NULL);
 }
 
 int vfs_utime(const char *path, uint64_t atime_ns, uint64_t mtime_ns)
 {
-    return path_request(FS_OP_UTIME, 2, atime_ns, mtime_ns, cwd, path, NULL);
+    return path_request(FS_OP_UTIME, 2, atime_ns, mtime_ns, NULL, path, NULL);
 }
 
 int vfs_rename(const char *from, const char *to)
@@ -410,7 +449,7 @@ int vfs_resolve_dir(const char *from, const char *path, char *out)
     if (err == 0 && st.kind != FS_KIND_DIR)
         err = -ENOTDIR;
     if (err == 0)
-        err = path_join(from, path, out);
+        err = join(from, path, out);
     if (err == 0)
         path_normalize(out);
     return err;
@@ -419,15 +458,23 @@ int vfs_resolve_dir(const char *from, const char *path, char *out)
 int vfs_chdir(const char *path)
 {
     char to[PATH_BYTES];
-    int err = vfs_resolve_dir(cwd, path, to);
-    if (err == 0)
-        strcpy(cwd, to);
-    return err;
+    int err = vfs_resolve_dir(NULL, path, to);
+    if (err != 0)
+        return err;
+    cwd_take();
+    strcpy(cwd, to);
+    cwd_give();
+    return 0;
 }
 
-const char *vfs_cwd(void)
+size_t vfs_cwd(char *out, size_t room)
 {
-    return cwd;
+    cwd_take();
+    size_t bytes = strlen(cwd) + 1;
+    if (bytes <= room)
+        memcpy(out, cwd, bytes);
+    cwd_give();
+    return bytes;
 }
 
 void vfs_start_cwd(const char *path)

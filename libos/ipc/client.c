@@ -5,7 +5,10 @@
 #include "os/exo.h"
 #include "os/mem.h"
 #include "os/procproto.h"
+#include "os/rt.h"
 #include "os/start.h"
+#include "os/thread.h"
+#include "rt/rt.h"
 
 int64_t os_from_exo(int64_t result)
 {
@@ -43,16 +46,56 @@ static void withdraw(exo_handle_t gate)
     (void)exo_call(gate, &x, EXO_FOREVER);
 }
 
+/* init knows a process, not its threads: one request at a time.  A session's lock does the same for a service. */
+static struct os_mutex init_lock = OS_MUTEX_INIT_RECURSIVE(init_lock);
+
+static int gate_lock(exo_handle_t gate)
+{
+    int rc = 0;
+
+    if (gate != OS_HANDLE_INIT)
+        return 0;
+    os_signals_hold(); /* or a handler could leave with the lock */
+    rc = os_mutex_lock(&init_lock);
+    if (rc)
+        os_signals_release();
+    return rc;
+}
+
+static void gate_unlock(exo_handle_t gate)
+{
+    if (gate != OS_HANDLE_INIT)
+        return;
+    os_mutex_unlock(&init_lock);
+    os_signals_release();
+}
+
+/* A call may be interrupted for a signal that is another thread's, or for a notice (os/revoke.h): then it is made
+ * again. */
+static int64_t call_intr(exo_handle_t gate, struct exo_words *x, const struct os_words *w, uint64_t deadline)
+{
+    uint64_t delivered = os_signals_delivered();
+    int64_t rc;
+
+    do {
+        memcpy(x->w, w->w, sizeof(x->w));
+        rc = os_call_intr(gate, x, deadline);
+        if (rc == -EXO_EINTR || rc == -EXO_ETIMEDOUT)
+            withdraw(gate);
+    } while (rc == -EXO_EINTR && !os_signal_came(delivered));
+    return rc;
+}
+
 static int64_t request_gate(exo_handle_t gate, struct os_words *w, uint64_t deadline)
 {
     struct exo_words x = {.badge = 0};
-    int64_t rc;
+    int64_t rc = gate_lock(gate);
 
-    memcpy(x.w, w->w, sizeof(x.w));
-    rc = os_call_intr(gate, &x, deadline);
-    if (rc == -EXO_EINTR || rc == -EXO_ETIMEDOUT)
-        withdraw(gate);
-    return finish(w, &x, rc);
+    if (rc)
+        return rc;
+    rc = finish(w, &x, call_intr(gate, &x, w, deadline));
+    gate_unlock(gate);
+    return rc;
 }
 
 static int64_t noted(struct os_session *s, int64_t result)
@@ -69,25 +112,32 @@ int64_t os_request(struct os_session *s, struct os_words *w, uint64_t deadline)
 int64_t os_request_nointr(struct os_session *s, struct os_words *w)
 {
     struct exo_words x = {.badge = 0};
-    int64_t rc;
+    int64_t rc = gate_lock(s->gate);
 
+    if (rc)
+        return rc;
     memcpy(x.w, w->w, sizeof(x.w));
-    rc = exo_call(s->gate, &x, EXO_FOREVER);
-    return noted(s, finish(w, &x, rc));
+    rc = noted(s, finish(w, &x, exo_call(s->gate, &x, EXO_FOREVER)));
+    gate_unlock(s->gate);
+    return rc;
 }
 
 /* A request that takes pages along. */
 static int64_t request_pages(exo_handle_t gate, struct os_words *w, uint64_t va, uint32_t npages,
                              unsigned prot)
 {
-    struct exo_vcpu_page *vcpu = os_vcpu();
     struct exo_words x = {.badge = 0};
-    int64_t rc;
+    int64_t rc = gate_lock(gate);
 
+    if (rc)
+        return rc;
     memcpy(x.w, w->w, sizeof(x.w));
-    vcpu->send = (struct exo_send){.va = va, .npages = npages, .prot = prot};
-    rc = exo_call(gate | EXO_MSG_PAGES, &x, EXO_FOREVER);
-    return finish(w, &x, rc);
+    os_signals_hold(); /* from here to the call it is this vcpu's page that counts */
+    os_vcpu()->send = (struct exo_send){.va = va, .npages = npages, .prot = prot};
+    rc = finish(w, &x, exo_call(gate | EXO_MSG_PAGES, &x, EXO_FOREVER));
+    os_signals_release();
+    gate_unlock(gate);
+    return rc;
 }
 
 int64_t os_request_pages(struct os_session *s, struct os_words *w, const void *pages, uint32_t npages,
@@ -162,17 +212,53 @@ void os_disconnect(struct os_session *s)
 
 #define KEPT_MAX 16u
 
+/* Those below nkept have names that stay; the session behind a name has the lock. */
 static struct kept {
     char service[OS_SERVICE_NAME_MAX + 1];
+    struct os_mutex lock;
     struct os_session session;
 } kept[KEPT_MAX];
+static uint32_t nkept; /* atomic; grows under kept_lock */
+static struct os_mutex kept_lock = OS_MUTEX_INIT(kept_lock);
 
 static struct kept *kept_find(const char *service)
 {
-    for (unsigned i = 0; i < KEPT_MAX; i++)
-        if (kept[i].service[0] == 0 || strncmp(kept[i].service, service, sizeof(kept[i].service)) == 0)
+    uint32_t n = __atomic_load_n(&nkept, __ATOMIC_ACQUIRE);
+
+    for (uint32_t i = 0; i < n; i++)
+        if (strncmp(kept[i].service, service, sizeof(kept[i].service)) == 0)
             return &kept[i];
     return NULL;
+}
+
+/* Under kept_lock. */
+static struct kept *kept_make(const char *service)
+{
+    struct kept *k = kept_find(service); /* another thread may have been faster */
+
+    if (k || nkept == KEPT_MAX)
+        return k;
+    k = &kept[nkept];
+    os_mutex_init(&k->lock, true);
+    strncpy(k->service, service, OS_SERVICE_NAME_MAX);
+    __atomic_store_n(&nkept, nkept + 1, __ATOMIC_RELEASE);
+    return k;
+}
+
+/* Signals are held. */
+static struct kept *kept_take(const char *service, int *error)
+{
+    struct kept *k = kept_find(service);
+
+    if (!k) {
+        *error = os_name_ok(service) ? os_mutex_lock(&kept_lock) : -EINVAL;
+        if (*error)
+            return NULL;
+        k = kept_make(service);
+        os_mutex_unlock(&kept_lock);
+    }
+    *error = k ? os_mutex_lock(&k->lock) : -EMFILE;
+    return *error ? NULL : k;
 }
 
 /* Does the server still live?  CANCEL with nothing under way is the cheapest question. */
@@ -183,26 +269,41 @@ static bool session_lives(struct os_session *s)
     return os_request_nointr(s, &w) != -EPIPE;
 }
 
-struct os_session *os_session_to(const char *service, int *error)
+static int session_ready(struct kept *k)
 {
-    struct kept *k = os_name_ok(service) ? kept_find(service) : NULL;
+    int rc;
 
-    if (!k) {
-        *error = os_name_ok(service) ? -EMFILE : -EINVAL;
-        return NULL;
-    }
     if (k->session.gate && !k->session.lost)
-        return &k->session;
+        return 0;
     if (k->session.gate && session_lives(&k->session)) {
         k->session.lost = false;
-        return &k->session;
+        return 0;
     }
     os_disconnect(&k->session);
-    *error = os_connect(service, OS_SESSION_BYTES, &k->session);
-    if (*error) {
+    rc = os_connect(k->service, OS_SESSION_BYTES, &k->session);
+    if (rc)
         k->session = (struct os_session){.gate = 0};
-        return NULL;
+    return rc;
+}
+
+struct os_session *os_session_take(const char *service, int *error)
+{
+    struct kept *k;
+
+    os_signals_hold();
+    k = kept_take(service, error);
+    if (k) {
+        *error = session_ready(k);
+        if (!*error)
+            return &k->session;
+        os_mutex_unlock(&k->lock);
     }
-    strncpy(k->service, service, OS_SERVICE_NAME_MAX);
-    return &k->session;
+    os_signals_release();
+    return NULL;
+}
+
+void os_session_give(struct os_session *s)
+{
+    os_mutex_unlock(&container_of(s, struct kept, session)->lock);
+    os_signals_release();
 }

@@ -36,6 +36,11 @@ bool os_proc_find(uint32_t pid, struct os_proc_entry *out)
     return out->pid == pid;
 }
 
+void os_proc_slot(uint32_t slot, struct os_proc_entry *out)
+{
+    copy_entry(slot, out);
+}
+
 bool os_proc_next(uint32_t *slot, struct os_proc_entry *out)
 {
     while (++*slot < OS_NPROC) {

@@ -9,11 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/range.h"
 #include "libos/ipc/reply_wait.h"
 #include "os/exo.h"
 #include "os/mem.h"
 #include "os/proc.h"
 #include "os/procproto.h"
+#include "os/revoke.h"
+#include "os/rt.h"
+#include "os/thread.h"
 #include "os/time.h"
 
 enum peer_state { PEER_IDLE, PEER_RUNNING, PEER_DEFERRED, PEER_READY };
@@ -31,7 +35,7 @@ static uint64_t window_va(const struct os_server *s, uint16_t window)
 /* All peers together hold at most max_peers windows, so one is always left for what comes next. */
 static void window_drop(struct os_server *s, uint16_t window)
 {
-    (void)os_page_unmap(EXO_SELF_SPACE, window_va(s, window), s->window_pages, NULL);
+    (void)os_window_clear(window_va(s, window), s->window_pages);
     s->free_windows[s->nfree_windows++] = window;
 }
 
@@ -250,6 +254,76 @@ static void receive_with_pages(struct os_server *s, uint64_t token, const struct
     s->came.npages = 0;
 }
 
+/* ---- pages that clients want back ---------------------------------------------------------------------------- */
+
+static struct os_server *serving; /* by os_serve */
+
+static struct os_mutex wanted_lock = OS_MUTEX_INIT(wanted_lock);
+
+/* Or a notice could come over who has it. */
+static bool wanted_begin(void)
+{
+    os_signals_hold();
+    if (os_mutex_lock(&wanted_lock) == 0)
+        return true;
+    os_signals_release();
+    return false;
+}
+
+static void wanted_end(void)
+{
+    os_mutex_unlock(&wanted_lock);
+    os_signals_release();
+}
+
+/* Noted wherever it comes, on other vcpus too; the loop lets go between two requests.  What finds no room here is asked
+ * for again. */
+static void pages_wanted(const struct os_revoke *what)
+{
+    struct os_server *s = __atomic_load_n(&serving, __ATOMIC_ACQUIRE);
+    uint32_t n;
+
+    if (what->kind != EXO_REVOKE_PAGES || what->space != 0 || !s || !wanted_begin())
+        return;
+    n = s->nwanted;
+    if (n < ARRAY_LEN(s->wanted)) {
+        s->wanted[n].va = what->va;
+        s->wanted[n].npages = what->number;
+        __atomic_store_n(&s->nwanted, n + 1, __ATOMIC_RELAXED);
+    }
+    wanted_end();
+}
+
+/* It has no buffer from now on, as if it had never shown one.  A request that counts on it is over. */
+static void let_go(struct os_server *s, struct os_peer *p)
+{
+    if (p->state != PEER_IDLE) {
+        forget_request(s, p);
+        answer(s, p, -EPIPE, NULL);
+    }
+    buffer_drop(s, p);
+}
+
+static void let_all_go(struct os_server *s, uint64_t va, uint64_t npages)
+{
+    for (unsigned h = 0; h < OS_PEER_HASH; h++)
+        for (struct os_peer *p = s->hash[h]; p; p = p->next_hash)
+            if (p->buf && range_overlaps((uint64_t)(uintptr_t)p->buf, p->buf_bytes, va, npages * PAGE_SIZE))
+                let_go(s, p);
+}
+
+static void check_wanted(struct os_server *s)
+{
+    uint32_t n;
+
+    if (!__atomic_load_n(&s->nwanted, __ATOMIC_RELAXED) || !wanted_begin())
+        return;
+    for (n = s->nwanted; n > 0; n--)
+        let_all_go(s, s->wanted[n - 1].va, s->wanted[n - 1].npages);
+    __atomic_store_n(&s->nwanted, 0, __ATOMIC_RELAXED);
+    wanted_end();
+}
+
 /* ---- the loop -------------------------------------------------------------------------------------------------- */
 
 int os_server_prepare(struct os_server *s)
@@ -342,14 +416,19 @@ static void serve_once(struct os_server *s)
         receive_with_pages(s, (uint64_t)rc, &x);
     else if (rc == -EXO_ETOKEN && p && s->undelivered)
         s->undelivered(s, p, &p->answer);
+    check_wanted(s);
     events(s, bits);
     check_deadline(s);
 }
 
 int os_serve(struct os_server *s)
 {
+    os_thread_pin(true); /* gates lead to the main vcpu */
+    __atomic_store_n(&serving, s, __ATOMIC_RELEASE);
+    os_on_pages(pages_wanted);
     while (!s->stop)
         serve_once(s);
+    os_thread_pin(false);
     return 0;
 }
 

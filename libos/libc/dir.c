@@ -23,6 +23,8 @@ DIR *fdopendir(int fd)
     struct vfs_file *file = vfs_file(fd);
     struct fs_stat st = {.kind = 0};
     int err = file == NULL ? -EBADF : vfs_stat(file, &st);
+    if (file != NULL)
+        vfs_unref(file);
     if (err == 0 && st.kind != FS_KIND_DIR)
         err = -ENOTDIR;
     DIR *dir = err != 0 ? NULL : calloc(1, sizeof(*dir));
@@ -79,6 +81,8 @@ static bool fill(DIR *dir)
         return true;
     struct vfs_file *file = vfs_file(dir->fd);
     int64_t n = file == NULL ? -EBADF : vfs_readdir(file, dir->buffer, sizeof(dir->buffer));
+    if (file != NULL)
+        vfs_unref(file);
     dir->at = 0;
     dir->len = n < 0 ? 0 : (size_t)n;
     libc_result(n);
@@ -104,7 +108,11 @@ struct dirent *readdir(DIR *dir)
 void seekdir(DIR *dir, long where)
 {
     struct vfs_file *file = vfs_file(dir->fd);
-    if (file == NULL || vfs_seek(file, where, FS_SEEK_SET) < 0)
+    if (file == NULL)
+        return;
+    int64_t at = vfs_seek(file, where, FS_SEEK_SET);
+    vfs_unref(file);
+    if (at < 0)
         return;
     dir->at = dir->len = 0;
     dir->next = (uint64_t)where;

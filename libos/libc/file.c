@@ -117,7 +117,9 @@ static int64_t read_at(int fd, void *buf, size_t len, uint64_t at)
     struct vfs_file *file = vfs_file(fd);
     if (file == NULL)
         return -EBADF;
-    return vfs_read(file, buf, min_u64(len, INT64_MAX), at);
+    int64_t n = vfs_read(file, buf, min_u64(len, INT64_MAX), at);
+    vfs_unref(file);
+    return n;
 }
 
 static int64_t write_at(int fd, const void *buf, size_t len, uint64_t at)
@@ -126,6 +128,7 @@ static int64_t write_at(int fd, const void *buf, size_t len, uint64_t at)
     if (file == NULL)
         return -EBADF;
     int64_t n = vfs_write(file, buf, min_u64(len, INT64_MAX), at);
+    vfs_unref(file);
     if (n == -EPIPE)
         os_signal_raise(SIGPIPE);
     return n;
@@ -156,9 +159,11 @@ off_t lseek(int fd, off_t offset, int whence)
     struct vfs_file *file = vfs_file(fd);
     if (file == NULL)
         return (off_t)libc_result(-EBADF);
-    if (whence < SEEK_SET || whence > SEEK_END)
-        return (off_t)libc_result(-EINVAL);
-    return (off_t)libc_result(vfs_seek(file, offset, (enum fs_whence)whence));
+    int64_t at = -EINVAL;
+    if (whence >= SEEK_SET && whence <= SEEK_END)
+        at = vfs_seek(file, offset, (enum fs_whence)whence);
+    vfs_unref(file);
+    return (off_t)libc_result(at);
 }
 
 int ftruncate(int fd, off_t size)
@@ -166,13 +171,15 @@ int ftruncate(int fd, off_t size)
     struct vfs_file *file = vfs_file(fd);
     if (file == NULL)
         return (int)libc_result(-EBADF);
-    return (int)libc_result(size < 0 ? -EINVAL : vfs_truncate(file, (uint64_t)size));
+    int err = size < 0 ? -EINVAL : vfs_truncate(file, (uint64_t)size);
+    vfs_unref(file);
+    return (int)libc_result(err);
 }
 
 /* The file server keeps everything in memory: there is nothing to wait for. */
 int fsync(int fd)
 {
-    return (int)libc_result(vfs_file(fd) == NULL ? -EBADF : 0);
+    return (int)libc_result(vfs_fd_cloexec(fd) < 0 ? -EBADF : 0);
 }
 
 int fdatasync(int fd);
@@ -203,17 +210,16 @@ static int64_t set_flags(struct vfs_file *file, int oflag)
     return flags < 0 ? flags : 0;
 }
 
-static int64_t control(int fd, int cmd, int arg)
+static int64_t control_file(struct vfs_file *file, int fd, int cmd, int arg)
 {
-    struct vfs_file *file = vfs_file(fd);
-    if (file == NULL)
-        return -EBADF;
+    int64_t result;
     switch (cmd) {
     case F_DUPFD:
     case F_DUPFD_CLOEXEC:
         return vfs_fd_dup(fd, arg, cmd == F_DUPFD_CLOEXEC);
     case F_GETFD:
-        return vfs_fd_cloexec(fd) ? FD_CLOEXEC : 0;
+        result = vfs_fd_cloexec(fd);
+        return result > 0 ? FD_CLOEXEC : result;
     case F_SETFD:
         return vfs_fd_set_cloexec(fd, (arg & FD_CLOEXEC) != 0);
     case F_GETFL:
@@ -223,6 +229,16 @@ static int64_t control(int fd, int cmd, int arg)
     default:
         return -EINVAL;
     }
+}
+
+static int64_t control(int fd, int cmd, int arg)
+{
+    struct vfs_file *file = vfs_file(fd);
+    if (file == NULL)
+        return -EBADF;
+    int64_t result = control_file(file, fd, cmd, arg);
+    vfs_unref(file);
+    return result;
 }
 
 /* newlib's own fcntl only says ENOSYS. */

@@ -20,7 +20,11 @@ const struct vfs_kind vfs_kinds[] = {
 static bool report(const char *text, size_t len)
 {
     struct vfs_file *file = vfs_file(STANDARD_ERROR);
-    return file != NULL && vfs_write(file, text, len, FS_AT_OFFSET) >= 0;
+    if (file == NULL)
+        return false;
+    bool said = vfs_write(file, text, len, FS_AT_OFFSET) >= 0;
+    vfs_unref(file);
+    return said;
 }
 
 void os_files_init(struct os_start *start)
@@ -28,6 +32,6 @@ void os_files_init(struct os_start *start)
     vfs_init(start);
     if (start != NULL)
         umask(start->umask);
-    if (vfs_file(STANDARD_ERROR) != NULL)
+    if (vfs_fd_cloexec(STANDARD_ERROR) >= 0)
         os_set_reporter(report);
 }

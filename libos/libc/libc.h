@@ -10,4 +10,7 @@ _Noreturn void os_start(uint64_t info);
 /* newlib's state for each thread. */
 void libc_threads_start(void);
 
+/* Gives back memory that nobody will miss. */
+void libc_spare(void);
+
 #endif

@@ -29,12 +29,14 @@ STATIC_LOCK(__arc4random_mutex);
 
 /* For the standard streams, so that printing needs no malloc. */
 static struct __lock early[3];
-static unsigned nearly;
+static unsigned nearly; /* atomic */
 
 /* The interface has no way to fail: a lock that cannot be had ends the program. */
 static struct __lock *lock_new(bool recursive)
 {
-    struct __lock *lock = nearly < 3 ? &early[nearly++] : malloc(sizeof(*lock));
+    unsigned n =
+        __atomic_load_n(&nearly, __ATOMIC_RELAXED) < 3 ? __atomic_fetch_add(&nearly, 1, __ATOMIC_RELAXED) : 3;
+    struct __lock *lock = n < 3 ? &early[n] : malloc(sizeof(*lock));
 
     if (!lock) {
         os_report("out of memory for a lock\n");

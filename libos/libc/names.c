@@ -72,7 +72,10 @@ int fstat(int fd, struct stat *st)
 {
     struct vfs_file *file = vfs_file(fd);
     struct fs_stat from;
-    return (int)libc_result(stat_fill(file == NULL ? -EBADF : vfs_stat(file, &from), &from, st));
+    int err = file == NULL ? -EBADF : vfs_stat(file, &from);
+    if (file != NULL)
+        vfs_unref(file);
+    return (int)libc_result(stat_fill(err, &from, st));
 }
 
 int _stat(const char *path, struct stat *st);
@@ -99,9 +102,7 @@ int access(const char *path, int how)
 
 mode_t umask(mode_t mask)
 {
-    mode_t before = libc_umask;
-    libc_umask = mask & 0777;
-    return before;
+    return __atomic_exchange_n(&libc_umask, mask & 0777, __ATOMIC_RELAXED);
 }
 
 int chmod(const char *path, mode_t mode)
@@ -222,14 +223,18 @@ int chdir(const char *path)
 /* With no buffer, one of the right size is allocated, as most systems do. */
 char *getcwd(char *buf, size_t len)
 {
-    size_t need = strlen(vfs_cwd()) + 1;
+    size_t need = vfs_cwd(buf, buf == NULL ? 0 : len);
     if (buf != NULL && len < need) {
         errno = len == 0 ? EINVAL : ERANGE;
         return NULL;
     }
-    if (buf == NULL)
-        buf = malloc(len > need ? len : need);
     if (buf != NULL)
-        memcpy(buf, vfs_cwd(), need);
+        return buf;
+    do { /* another thread may go elsewhere meanwhile */
+        free(buf);
+        len = len > need ? len : need;
+        buf = malloc(len);
+        need = buf == NULL ? 0 : vfs_cwd(buf, len);
+    } while (need > len);
     return buf;
 }

@@ -13,6 +13,8 @@ struct _reent *__getreent(void)
     return rt_thread_local();
 }
 
+extern void os_proc_thread_end(void) __attribute__((weak)); /* os/proc.h, likewise */
+
 /* exit() closes the streams through the main thread's state, so that must know stdio even if only others use it. */
 static void thread_init(void *local)
 {
@@ -26,6 +28,8 @@ static void thread_fini(void *local)
 {
     struct _reent *r = local;
 
+    if (os_proc_thread_end)
+        os_proc_thread_end();
 #if __NEWLIB__ >= 4
     _REENT_CLEANUP(r) = NULL;
 #else

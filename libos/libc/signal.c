@@ -1,5 +1,5 @@
-/* signal, sigaction and their kin, over os/rt.h.  One table for the process; newlib's own, one for each thread, is not
- * linked. */
+/* signal, sigaction and their kin, over os/rt.h.  One table for the process, a mask for each thread; newlib's own table,
+ * one for each thread, is not linked. */
 #include <errno.h>
 #include <signal.h>
 #include <unistd.h>
@@ -12,7 +12,8 @@
 static struct {
     sigset_t mask;
     int flags;
-} settings[NSIGNALS];
+} settings[NSIGNALS]; /* under the lock */
+static struct os_mutex lock = OS_MUTEX_INIT(lock);
 
 static int result(int rc)
 {
@@ -35,6 +36,7 @@ int sigaction(int sig, const struct sigaction *new, struct sigaction *old)
     int rc = 0;
 
     os_signals_hold();
+    os_mutex_lock(&lock);
     if (new)
         rc = os_signal_set(sig, new->sa_handler, &before);
     else
@@ -47,6 +49,7 @@ int sigaction(int sig, const struct sigaction *new, struct sigaction *old)
         settings[sig].flags = new->sa_flags;
         os_signal_set_mask(sig, (uint64_t) new->sa_mask);
     }
+    os_mutex_unlock(&lock);
     os_signals_release();
     return result(rc);
 }

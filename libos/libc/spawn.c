@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "libos/libc/file.h"
 #include "os/inherit.h"
 #include "os/proc.h"
 
@@ -248,14 +249,6 @@ static int absolute_path(const char *path, char out[PATH_BYTES])
     return 0;
 }
 
-static mode_t current_umask(void)
-{
-    mode_t mask = umask(022);
-
-    umask(mask);
-    return mask;
-}
-
 static int spawn_planned(pid_t *pid, const char *path, const struct os_image *image, struct os_inherit *plan,
                          const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
@@ -264,7 +257,7 @@ static int spawn_planned(pid_t *pid, const char *path, const struct os_image *im
                                   .argv = argv,
                                   .envp = envp,
                                   .cwd = os_inherit_cwd(plan),
-                                  .umask = (uint32_t)current_umask(),
+                                  .umask = (uint32_t)libc_umask,
                                   .pgid = group ? (*attr)->group : -1,
                                   .image = image,
                                   .inherit = inherit,

@@ -13,7 +13,7 @@
 #include "os/start.h"
 #include "rt/rt.h"
 
-#define STACK_BOUND_AT_ONCE 2u /* pages */
+#define STACK_BOUND_AT_ONCE 4u /* pages: as deep as spawning and files go */
 
 typedef void init_fn(void);
 extern init_fn *__preinit_array_start[], *__preinit_array_end[]; /* app.ld */
@@ -86,5 +86,6 @@ void os_start(uint64_t info)
     rt_start(info);
     must(mem_start(), "memory");
     libc_threads_start();
+    os_set_spare(libc_spare);
     rt_enter_main(map_main_stack(), OS_STACK_PAGES, main_entry);
 }

@@ -22,7 +22,9 @@ static int check(int fd)
     struct vfs_file *file = vfs_file(fd);
     if (file == NULL)
         return -EBADF;
-    return tty_is_file(file) ? 0 : -ENOTTY;
+    bool is = tty_is_file(file);
+    vfs_unref(file);
+    return is ? 0 : -ENOTTY;
 }
 
 int _isatty(int fd);
@@ -169,6 +171,7 @@ static int64_t set_nonblock(int fd, bool on)
     if (file == NULL)
         return -EBADF;
     int64_t flags = vfs_flags(file, FS_O_NONBLOCK, on ? FS_O_NONBLOCK : 0);
+    vfs_unref(file);
     return flags < 0 ? flags : 0;
 }
 

@@ -7,6 +7,7 @@
 #include "mem/mem.h"
 
 #include "os/exo.h"
+#include "rt/arch.h"
 
 #define BATCH_MAX 32u
 
@@ -46,18 +47,61 @@ static bool bind(const struct region *r, uint64_t va, uint64_t from, uint64_t n,
     return *error == 0;
 }
 
-bool mem_fault(uint64_t address, uint64_t access, int *error)
+static bool bind_large(const struct region *r, uint64_t va)
+{
+    uint64_t flags = r->prot | EXO_ALLOC_LARGE;
+    uint64_t end;
+
+    va = align_down(va, EXO_LARGE_BYTES);
+    end = va + EXO_LARGE_BYTES;
+    if (!r->large || va < first_usable(r) || end > r->end || arch_next_bound(va, end) < end)
+        return false;
+    for (; va < end; flags |= EXO_ALLOC_MORE) {
+        int64_t rc = exo_page_alloc(EXO_SELF_SPACE, va, (end - va) / PAGE_SIZE, EXO_WANT_ANY, flags);
+
+        if (rc <= 0) {
+            exo_page_alloc(EXO_SELF_SPACE, va, 0, EXO_WANT_ANY,
+                           flags | EXO_ALLOC_MORE); /* not to keep a rest */
+            return false;
+        }
+        va += (uint64_t)rc * PAGE_SIZE;
+    }
+    return true;
+}
+
+bool mem_bind_large(const struct region *r, uint64_t va)
+{
+    return bind_large(r, va);
+}
+
+static bool resolve(uint64_t address, uint64_t access, int *error)
 {
     uint64_t from, n, va = align_down(address, PAGE_SIZE);
-    struct region *r;
+    struct region *r = region_find(&mem.set, address);
 
-    *error = 0;
-    if (mem.busy || access & EXO_ACCESS_BOUND)
-        return false;
-    r = region_find(&mem.set, address);
     if (!r || (r->kind != OS_REGION_ANON && r->kind != OS_REGION_STACK) || access & ~(uint64_t)r->prot ||
         va < first_usable(r))
         return false;
+    if (bind_large(r, va))
+        return true;
     n = choose(r, va, &from);
     return bind(r, va, from, n, error);
+}
+
+/* Where a page is bound, another vcpu may have bound or unprotected it since the access: then that is to be repeated. */
+bool mem_fault(uint64_t address, uint64_t access, int *error)
+{
+    const struct rt_vcpu *me = rt_vcpu();
+    bool good;
+
+    *error = 0;
+    if (spin_mine(&mem.lock, me))
+        return false;
+    spin_lock(&mem.lock, me);
+    if (access & EXO_ACCESS_BOUND)
+        good = arch_page_allows(address, access & ~(uint64_t)EXO_ACCESS_BOUND);
+    else
+        good = resolve(address, access, error);
+    spin_unlock(&mem.lock);
+    return good;
 }

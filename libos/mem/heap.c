@@ -78,14 +78,13 @@ static bool move_to(uint64_t bytes_end)
 
 uint64_t mem_heap_move(int64_t delta)
 {
-    uint64_t before = heap_end;
-    bool fits =
-        delta < 0 ? 0 - (uint64_t)delta <= before - OS_HEAP_VA : (uint64_t)delta <= OS_HEAP_END - before;
+    uint64_t before;
+    bool fits;
 
-    if (!fits)
-        return 0;
     mem_lock();
-    fits = move_to(before + (uint64_t)delta);
+    before = heap_end;
+    fits = delta < 0 ? 0 - (uint64_t)delta <= before - OS_HEAP_VA : (uint64_t)delta <= OS_HEAP_END - before;
+    fits = fits && move_to(before + (uint64_t)delta);
     mem_unlock();
     return fits ? before : 0;
 }

@@ -14,7 +14,7 @@
 #define USER_END (OS_POOL_END)
 #define PROT_ALL (EXO_PROT_READ | EXO_PROT_WRITE | EXO_PROT_EXEC)
 
-/* While the set is busy no fault can be resolved, those of our own stack included: have some of it bound first. */
+/* While we have the lock none of our faults can be resolved, those of our own stack included: have some of it bound first. */
 __attribute__((no_sanitize("address"))) static void stack_ahead(void)
 {
     for (uint64_t down = PAGE_SIZE; down <= 2 * PAGE_SIZE; down += PAGE_SIZE)
@@ -25,15 +25,12 @@ void mem_lock(void)
 {
     os_signals_hold();
     stack_ahead();
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    mem.busy = true;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    spin_lock(&mem.lock, rt_vcpu());
 }
 
 void mem_unlock(void)
 {
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    mem.busy = false;
+    spin_unlock(&mem.lock);
     os_signals_release();
 }
 
@@ -65,12 +62,10 @@ int mem_reserve_nodes(uint64_t n)
 
 /* ---- binding -------------------------------------------------------------------------------------------- */
 
-int mem_populate(const struct region *r, uint64_t va, uint64_t end)
+static int populate(const struct region *r, uint64_t va, uint64_t end)
 {
     int rc = 0;
 
-    if (r->guard)
-        va = max_u64(va, r->va + PAGE_SIZE);
     while (va < end && !rc) {
         uint64_t bound = arch_next_bound(va, end);
 
@@ -79,6 +74,30 @@ int mem_populate(const struct region *r, uint64_t va, uint64_t end)
         va = bound + PAGE_SIZE;
     }
     return rc;
+}
+
+int mem_populate(const struct region *r, uint64_t va, uint64_t end)
+{
+    int rc = 0;
+
+    if (r->guard)
+        va = max_u64(va, r->va + PAGE_SIZE);
+    if (!r->large)
+        return populate(r, va, end);
+    while (va < end && !rc) {
+        uint64_t next = min_u64(align_down(va, EXO_LARGE_BYTES) + EXO_LARGE_BYTES, end);
+
+        if (!mem_bind_large(r, va))
+            rc = populate(r, va, next);
+        va = next;
+    }
+    return rc;
+}
+
+/* Would a boundary there cut a large page? */
+static bool cuts_large(uint64_t at)
+{
+    return at & (EXO_LARGE_BYTES - 1) && at < USER_END && arch_is_large(at);
 }
 
 /* Calls the kernel for each run of bound pages. */
@@ -113,7 +132,7 @@ void mem_unbind(uint64_t va, uint64_t end)
     for_bound(va, end, unbind_run, 0);
 }
 
-/* One contiguous run: a call that an interrupt cuts short is gone on with, and what fails on the way leaves the pages
+/* One contiguous run: a call does a piece of it, and what fails on the way leaves the pages
  * that are done. */
 static int bind_dma(const struct os_map *what, uint64_t va, uint64_t *done)
 {
@@ -125,8 +144,11 @@ static int bind_dma(const struct os_map *what, uint64_t va, uint64_t *done)
         int64_t rc =
             exo_page_alloc(EXO_SELF_SPACE, va + *done * PAGE_SIZE, what->npages - *done, EXO_WANT_ANY, flags);
 
-        if (rc < 0)
+        if (rc < 0) {
+            if (*done) /* what is left of the run is given back */
+                exo_page_alloc(EXO_SELF_SPACE, va, 0, EXO_WANT_ANY, flags);
             return (int)rc;
+        }
         *done += (uint64_t)rc;
     }
     return 0;
@@ -166,9 +188,14 @@ static int bind_pages(const struct os_map *what, const struct region *r)
 /* Where a region goes that may go anywhere; 0: nowhere. */
 static uint64_t find_room(const struct os_map *what)
 {
+    uint64_t bytes = what->npages * PAGE_SIZE, va;
+
     if (what->npages > (OS_REGIONS_END - OS_REGIONS_VA) / PAGE_SIZE)
         return 0;
-    return region_hole(&mem.set, OS_REGIONS_VA, OS_REGIONS_END, what->npages * PAGE_SIZE);
+    if (!(what->flags & OS_MAP_LARGE) || bytes < EXO_LARGE_BYTES)
+        return region_hole(&mem.set, OS_REGIONS_VA, OS_REGIONS_END, bytes);
+    va = region_hole(&mem.set, OS_REGIONS_VA, OS_REGIONS_END, bytes + EXO_LARGE_BYTES);
+    return align_up(va, EXO_LARGE_BYTES);
 }
 
 static int check(const struct os_map *what)
@@ -208,6 +235,7 @@ static int map_locked(const struct os_map *what, uint64_t *va)
     r->kind = (uint8_t)what->kind;
     r->prot = (uint8_t)what->prot;
     r->guard = (what->flags & OS_MAP_GUARD) != 0;
+    r->large = what->kind == OS_REGION_ANON && what->flags & OS_MAP_LARGE;
     rc = bind_pages(what, r);
     if (rc) {
         region_free(&mem.pool, r);
@@ -243,7 +271,7 @@ static int isolate(uint64_t va, uint64_t end)
 static int unmap_locked(uint64_t va, uint64_t end)
 {
     struct region *r;
-    int rc = isolate(va, end);
+    int rc = cuts_large(va) || cuts_large(end) ? -EINVAL : isolate(va, end);
 
     if (rc)
         return rc;
@@ -271,7 +299,7 @@ static int protect_locked(uint64_t va, uint64_t end, unsigned prot)
 {
     int rc;
 
-    if (!all_mapped(va, end))
+    if (!all_mapped(va, end) || cuts_large(va) || cuts_large(end))
         return -EINVAL;
     rc = isolate(va, end);
     if (rc)
@@ -340,6 +368,8 @@ int os_discard(uint64_t va, uint64_t npages)
     if (!range_ok(va, npages))
         return -EINVAL;
     mem_lock();
+    if (cuts_large(va) || cuts_large(end))
+        rc = -EINVAL;
     for (uint64_t at = va; at < end && !rc;) {
         const struct region *r = region_find(&mem.set, at);
 
@@ -385,28 +415,47 @@ static void describe(const struct region *r, struct os_region_info *out)
 
 int os_region_at(uint64_t va, struct os_region_info *out)
 {
-    const struct region *r = region_find(&mem.set, va);
+    const struct region *r;
 
-    if (!r)
-        return -EINVAL;
-    describe(r, out);
-    return 0;
+    mem_lock();
+    r = region_find(&mem.set, va);
+    if (r)
+        describe(r, out);
+    mem_unlock();
+    return r ? 0 : -EINVAL;
 }
 
 int os_region_next(uint64_t va, struct os_region_info *out)
 {
-    const struct region *r = region_above(&mem.set, va);
+    const struct region *r;
 
-    if (!r)
-        return -ENOENT;
-    describe(r, out);
-    return 0;
+    mem_lock();
+    r = region_above(&mem.set, va);
+    if (r)
+        describe(r, out);
+    mem_unlock();
+    return r ? 0 : -ENOENT;
 }
 
 bool os_page_bound(uint64_t va)
 {
+    bool bound;
+
     va = align_down(va, PAGE_SIZE);
-    return va < USER_END && arch_next_bound(va, va + PAGE_SIZE) == va;
+    mem_lock();
+    bound = va < USER_END && arch_next_bound(va, va + PAGE_SIZE) == va;
+    mem_unlock();
+    return bound;
+}
+
+int os_window_clear(uint64_t va, uint64_t npages)
+{
+    int rc;
+
+    mem_lock();
+    rc = os_page_unmap(EXO_SELF_SPACE, va, npages, NULL);
+    mem_unlock();
+    return -exo_errno(rc);
 }
 
 void os_mem_use(uint64_t *limit, uint64_t *used)
@@ -442,17 +491,25 @@ static void stack_free(uint64_t va, uint64_t npages)
 #define GIVE_UP_PAGES 64u
 
 /* Whatever walked into the end of memory has just touched the pages before; a stack's top is still needed. */
-static void give_up(uint64_t address)
+static void give_up_around(const struct region *r, uint64_t address)
 {
-    const struct region *r = region_find(&mem.set, address);
     uint64_t at = align_down(address, PAGE_SIZE), keep = align_up(rt_thread_bytes(), PAGE_SIZE) + PAGE_SIZE;
 
-    if (!r)
-        return;
     if (r->kind != OS_REGION_STACK)
         mem_unbind(max_u64(r->va, at - min_u64(at, GIVE_UP_PAGES * PAGE_SIZE)), at);
     else if (at + keep < r->end)
         mem_unbind(at, min_u64(at + GIVE_UP_PAGES * PAGE_SIZE, r->end - keep));
+}
+
+static void give_up(uint64_t address)
+{
+    const struct region *r;
+
+    spin_lock(&mem.lock, rt_vcpu());
+    r = region_find(&mem.set, address);
+    if (r)
+        give_up_around(r, address);
+    spin_unlock(&mem.lock);
 }
 
 const struct rt_memory mem_for_rt = {mem_fault, give_up, stack_new, stack_free};

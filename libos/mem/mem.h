@@ -1,17 +1,19 @@
 /* Memory's insides: the process's one set of regions, shared by its three parts.
  *   map.c    what programs ask for          heap.c   malloc's arena          fault.c  what upcalls ask for
- * Changes to the set run with signals held; an upcall that finds one under way (busy) resolves no fault. */
+ * Whoever looks at the set or changes it, or the bindings that it tells of, has mem.lock, faults in upcalls too.  A fault
+ * of the very vcpu that has it cannot be resolved. */
 #ifndef MEM_MEM_H
 #define MEM_MEM_H
 
 #include "mem/region.h"
 #include "os/mem.h"
+#include "rt/spin.h"
 
 struct mem {
+    struct rt_spin lock;
     struct region_set set;
     struct region_pool pool;
     uint64_t pool_end; /* the pool's memory is bound up to here */
-    bool busy;
 };
 extern struct mem mem;
 
@@ -30,6 +32,8 @@ int mem_reserve_nodes(uint64_t n);
 
 /* Bind what is not bound yet of [va, end), inside one region.  0 or a negative enum exo_error. */
 int mem_populate(const struct region *r, uint64_t va, uint64_t end);
+/* Binds the large page around va, if r wants it, has room for it, and there is one. */
+bool mem_bind_large(const struct region *r, uint64_t va);
 /* Unbind what is bound of [va, end). */
 void mem_unbind(uint64_t va, uint64_t end);
 

@@ -135,6 +135,7 @@ void region_cut(struct region_set *set, struct region *r, uint64_t at, struct re
     upper->end = r->end;
     upper->kind = r->kind;
     upper->prot = r->prot;
+    upper->large = r->large;
     region_resize(set, r, r->va, at);
     region_insert(set, upper);
 }

@@ -19,8 +19,8 @@ struct region {
     uint32_t prio;
     uint8_t kind; /* enum os_region_kind */
     uint8_t prot;
-    uint8_t guard; /* not 0: the lowest page is never bound */
-    uint8_t spare;
+    uint8_t guard;       /* not 0: the lowest page is never bound */
+    uint8_t large;       /* not 0: large pages, where one fits and there is one */
     uint64_t next_touch; /* where a walk through the region would fault next, */
     uint64_t batch;      /* and how many pages it was given last */
 };

@@ -95,6 +95,13 @@ int64_t os_proc_used(uint32_t pid)
     return ask(OS_PROC_USED, pid, 0);
 }
 
+int64_t os_proc_limit(uint32_t pid, uint64_t frames, uint64_t deadline)
+{
+    struct os_words w = {.w = {OS_PROC_LIMIT, pid, frames, deadline}};
+
+    return os_request_nointr(&to_init, &w);
+}
+
 int os_console_drained(void)
 {
     return (int)ask(OS_PROC_DRAINED, 0, 0);

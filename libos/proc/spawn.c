@@ -2,6 +2,7 @@
  * services forget what they kept for that pid when it leaves the process table. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "os/exo.h"
@@ -10,12 +11,20 @@
 #include "os/proc.h"
 #include "os/procproto.h"
 
-static char error_text[LOAD_WHY_BYTES];
+/* Of LOAD_WHY_BYTES, from a thread's first os_spawn to its end: each thread is as much larger as its thread-local
+ * variables are. */
+static _Thread_local char *error_text;
 static struct os_session to_init = {.gate = OS_HANDLE_INIT};
 
 const char *os_proc_error(void)
 {
-    return error_text;
+    return error_text ? error_text : "";
+}
+
+void os_proc_thread_end(void)
+{
+    free(error_text);
+    error_text = NULL;
 }
 
 struct making {
@@ -29,7 +38,7 @@ struct making {
 static int note(int error, const char *path, const char *doing)
 {
     if (error < 0)
-        snprintf(error_text, sizeof(error_text), "%s: %s: %s", path, doing, strerror(-error));
+        snprintf(error_text, LOAD_WHY_BYTES, "%s: %s: %s", path, doing, strerror(-error));
     return error;
 }
 
@@ -136,9 +145,14 @@ static int make(struct making *m)
 int os_spawn(const struct os_spawn *what)
 {
     struct making m = {.what = what};
-    int rc = pages_new(&m);
+    int rc;
 
+    if (!error_text)
+        error_text = malloc(LOAD_WHY_BYTES);
+    if (!error_text)
+        return -ENOMEM;
     error_text[0] = 0;
+    rc = pages_new(&m);
     if (rc)
         return note(rc, what->path, "no memory to start it from");
     rc = make(&m);

@@ -8,6 +8,11 @@
 /* From arch_rt.h:
  *   struct arch_context                      where a thread that does not run can be found again
  *   struct exo_vcpu_page *arch_vcpu(void);   the running vcpu's page
+ *   struct os_thread *arch_self(void);       the running thread: the same before and after a switch, on whatever vcpu
+ *   void arch_tls_set_self(tls, thread);     makes it that, for the thread pointer that arch_tls_init gave
+ *   void arch_tls_enter(tls);                for the start, when there is no thread yet
+ *   void arch_spin_pause(void);              between two looks at a lock
+ *   void arch_interleave(void);              at each lock: nothing, but the host's tests come in between here
  *   const struct exo_system *arch_system(void);
  *   uint64_t arch_counter(void);             the counter, not read ahead of time
  */
@@ -49,6 +54,11 @@ _Noreturn void arch_resume_regs(const struct exo_regs *regs);
 
 /* Address of the first page at or above va and below end that is bound; end: none.  Reads our own page tables. */
 uint64_t arch_next_bound(uint64_t va, uint64_t end);
+/* Does a large page bind va? */
+bool arch_is_large(uint64_t va);
+
+/* Do our page tables allow the access (bits of enum exo_prot) now? */
+bool arch_page_allows(uint64_t va, uint64_t access);
 
 /* The caller's stack pointer, roughly. */
 static inline uint64_t arch_stack_here(void)

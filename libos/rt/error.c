@@ -36,13 +36,13 @@ const char *exo_errname(int error)
 int exo_errno(int error)
 {
     static const int table[] = {
-        [EXO_ENOCALL] = ENOSYS,      [EXO_EHANDLE] = EBADF, [EXO_ETYPE] = EINVAL,
-        [EXO_ERIGHTS] = EACCES,      [EXO_EDEAD] = EPIPE,   [EXO_EINVAL] = EINVAL,
-        [EXO_ERANGE] = EINVAL,       [EXO_ENOMEM] = ENOMEM, [EXO_EQUOTA] = ENOMEM,
-        [EXO_EUNBOUND] = EFAULT,     [EXO_EBOUND] = EEXIST, [EXO_EBUSY] = EBUSY,
-        [EXO_ETIMEDOUT] = ETIMEDOUT, [EXO_EINTR] = EINTR,   [EXO_EFULL] = ENOSPC,
-        [EXO_ESTATE] = EBUSY,        [EXO_ETOKEN] = EPIPE,  [EXO_EUNSUPPORTED] = ENOSYS,
-        [EXO_EVERSION] = ENOEXEC,
+        [EXO_ENOCALL] = ENOSYS,      [EXO_EHANDLE] = EBADF,    [EXO_ETYPE] = EINVAL,
+        [EXO_ERIGHTS] = EACCES,      [EXO_EDEAD] = EPIPE,      [EXO_EINVAL] = EINVAL,
+        [EXO_ERANGE] = EINVAL,       [EXO_ENOMEM] = ENOMEM,    [EXO_EQUOTA] = ENOMEM,
+        [EXO_EUNBOUND] = EFAULT,     [EXO_EBOUND] = EEXIST,    [EXO_EBUSY] = EBUSY,
+        [EXO_ETIMEDOUT] = ETIMEDOUT, [EXO_EINTR] = EINTR,      [EXO_EFULL] = ENOSPC,
+        [EXO_ESTATE] = EBUSY,        [EXO_ETOKEN] = EPIPE,     [EXO_EUNSUPPORTED] = ENOSYS,
+        [EXO_EVERSION] = ENOEXEC,    [EXO_EUNTRUSTED] = EPERM,
     };
     long n = error < 0 ? -(long)error : error;
 

@@ -56,3 +56,14 @@ int os_mmio_map(exo_handle_t mmio, exo_handle_t space, uint64_t va, uint64_t pa,
 {
     REPEAT(exo_mmio_map(mmio, space, va + at * PAGE_SIZE, pa + at * PAGE_SIZE, n - at, prot));
 }
+
+int os_dma_bind(exo_handle_t domain, uint64_t iova, exo_handle_t space, uint64_t va, uint64_t n,
+                unsigned prot, uint64_t *done)
+{
+    REPEAT(exo_dma_bind(domain, iova + at * PAGE_SIZE, space, va + at * PAGE_SIZE, n - at, prot));
+}
+
+int os_dma_unbind(exo_handle_t domain, uint64_t iova, uint64_t n, uint64_t *done)
+{
+    REPEAT(exo_dma_unbind(domain, iova + at * PAGE_SIZE, n - at));
+}

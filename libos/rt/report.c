@@ -1,5 +1,5 @@
 /* Saying what went wrong, and ending of it. */
-#include "rt/rt.h"
+#include "rt/thread_impl.h"
 
 #include <signal.h>
 #include <stdarg.h>
@@ -13,12 +13,11 @@
 #define TEXT_MAX 256u
 #define LOG_MAX 48u /* log_write */
 
-static os_reporter *reporter;
-static bool said; /* the latest report, where the user sees it */
+static os_reporter *reporter; /* atomic */
 
 void os_set_reporter(os_reporter *r)
 {
-    reporter = r;
+    __atomic_store_n(&reporter, r, __ATOMIC_RELEASE);
 }
 
 static void log_text(const char *text, size_t len)
@@ -48,18 +47,26 @@ void os_log(const char *fmt, ...)
     va_end(args);
 }
 
-void os_report(const char *fmt, ...)
+/* Whether it was said where the user sees it. */
+static bool say(const char *fmt, va_list args)
 {
+    os_reporter *r = __atomic_load_n(&reporter, __ATOMIC_ACQUIRE);
     char text[TEXT_MAX];
-    va_list args;
-    size_t len;
+    size_t len = rt_format(text, sizeof text, fmt, args);
+    bool said = r && r(text, len);
 
-    va_start(args, fmt);
-    len = rt_format(text, sizeof text, fmt, args);
-    va_end(args);
-    said = reporter && reporter(text, len);
     if (!said)
         log_text(text, len);
+    return said;
+}
+
+void os_report(const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    (void)say(fmt, args);
+    va_end(args);
 }
 
 /* ---- ends ----------------------------------------------------------------------------------------------- */
@@ -119,18 +126,45 @@ static const char *exception_name(uint64_t exception)
     return exception < ARRAY_LEN(names) && names[exception] ? names[exception] : "exception";
 }
 
-static void report_fault(uint64_t reason, uint64_t info, uint64_t detail, const struct exo_regs *regs)
+static bool __attribute__((format(printf, 1, 2))) last_words(const char *fmt, ...)
+{
+    va_list args;
+    bool said;
+
+    va_start(args, fmt);
+    said = say(fmt, args);
+    va_end(args);
+    return said;
+}
+
+static bool report_fault(uint64_t reason, uint64_t info, uint64_t detail, const struct exo_regs *regs,
+                         int error)
 {
     if (reason == EXO_UPCALL_EXCEPTION)
-        os_report("pid %u (%s): %s at pc 0x%lx (syndrome 0x%lx)\n", own_pid(), own_name(),
-                  exception_name(info), (unsigned long)regs->pc, (unsigned long)detail);
-    else if (rt.fault_error)
-        os_report("pid %u (%s): out of memory: %s of 0x%lx at pc 0x%lx: %s\n", own_pid(), own_name(),
-                  access_name(detail), (unsigned long)info, (unsigned long)regs->pc,
-                  exo_strerror(rt.fault_error));
-    else
-        os_report("pid %u (%s): page fault: %s of 0x%lx at pc 0x%lx, sp 0x%lx\n", own_pid(), own_name(),
-                  access_name(detail), (unsigned long)info, (unsigned long)regs->pc, (unsigned long)regs->sp);
+        return last_words("pid %u (%s): %s at pc 0x%lx (syndrome 0x%lx)\n", own_pid(), own_name(),
+                          exception_name(info), (unsigned long)regs->pc, (unsigned long)detail);
+    if (error)
+        return last_words("pid %u (%s): out of memory: %s of 0x%lx at pc 0x%lx: %s\n", own_pid(), own_name(),
+                          access_name(detail), (unsigned long)info, (unsigned long)regs->pc,
+                          exo_strerror(error));
+    return last_words("pid %u (%s): page fault: %s of 0x%lx at pc 0x%lx, sp 0x%lx\n", own_pid(), own_name(),
+                      access_name(detail), (unsigned long)info, (unsigned long)regs->pc,
+                      (unsigned long)regs->sp);
+}
+
+/* One vcpu reports; if it fails again, for instance for lack of memory, that is all.  Another that fails meanwhile waits
+ * for the end, upcalls masked. */
+static void claim_report(const struct rt_vcpu *me, int sig)
+{
+    uint32_t nobody = 0;
+
+    if (__atomic_compare_exchange_n(&rt.dying, &nobody, me->index + 1, false, __ATOMIC_ACQ_REL,
+                                    __ATOMIC_ACQUIRE))
+        return;
+    if (nobody == me->index + 1)
+        die_unsaid(sig);
+    for (;;)
+        (void)exo_wait(0, EXO_FOREVER);
 }
 
 /* Called in the upcall, and stays on its stack; upcalls from now on (the reporter may touch new pages) get the
@@ -138,18 +172,17 @@ static void report_fault(uint64_t reason, uint64_t info, uint64_t detail, const 
 void rt_report_fault(int sig, uint64_t reason, uint64_t info, uint64_t detail, const struct exo_regs *regs)
 {
     struct exo_vcpu_page *page = os_vcpu();
+    struct rt_vcpu *me = rt_vcpu_of(page);
     struct exo_regs copy = *regs;
+    int error = me->fault_error;
 
-    if (rt.dying) /* the report itself failed, for instance for lack of memory */
-        die_unsaid(sig);
-    rt.dying = true;
-    rt.hold++;
+    claim_report(me, sig);
+    me->current->hold++;
     page->upcall_sp -= OS_UPCALL_STACK_PAGES * PAGE_SIZE / 2;
     __atomic_store_n(&page->upcall_masked, 0, __ATOMIC_RELEASE);
-    if (rt.fault_error && reason == EXO_UPCALL_FAULT)
+    if (error && reason == EXO_UPCALL_FAULT)
         rt_memory->give_up(info);
-    report_fault(reason, info, detail, &copy);
-    if (!said)
+    if (!report_fault(reason, info, detail, &copy, error))
         die_unsaid(sig);
     rt_die_of_signal(sig);
 }

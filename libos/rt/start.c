@@ -6,7 +6,8 @@
 #include "os/start.h"
 #include "os/time.h"
 
-static struct os_thread boot; /* stands for the main thread until rt_enter_main has made that */
+struct os_thread rt_boot_thread; /* stands for the main thread until rt_enter_main has made that */
+static uint64_t boot_tls[2];
 static uint64_t start_info;
 
 void rt_start(uint64_t info)
@@ -14,7 +15,12 @@ void rt_start(uint64_t info)
     struct exo_vcpu_page *page = os_vcpu();
 
     start_info = info;
-    sched_init(&boot);
+    arch_tls_set_self((uint64_t)boot_tls, &rt_boot_thread);
+    arch_tls_enter((uint64_t)boot_tls);
+    rt.vcpu[0] = rt_vcpu();
+    rt.vcpu[0]->handle = OS_HANDLE_VCPU;
+    rt.nvcpus = 1;
+    sched_init(&rt_boot_thread);
     rt_signals_init();
     page->upcall_sp = OS_UPCALL_STACK_TOP;
     page->upcall_entry = (uint64_t)arch_upcall_entry;

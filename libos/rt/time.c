@@ -6,7 +6,7 @@
 
 #define NS_PER_S 1000000000ull
 
-static uint64_t epoch_ns;
+static uint64_t epoch_ns; /* atomic */
 
 uint64_t os_ticks(void)
 {
@@ -47,10 +47,10 @@ uint64_t os_uptime_ns(void)
 
 void os_set_epoch_ns(uint64_t ns)
 {
-    epoch_ns = ns;
+    __atomic_store_n(&epoch_ns, ns, __ATOMIC_RELAXED);
 }
 
 uint64_t os_epoch_ns(void)
 {
-    return epoch_ns;
+    return __atomic_load_n(&epoch_ns, __ATOMIC_RELAXED);
 }

@@ -3,8 +3,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "os/rt.h"
-
 struct request {
     struct os_session *session;
     struct os_words words;
@@ -13,11 +11,8 @@ struct request {
 static int request_begin(struct request *r, uint64_t op, uint64_t arg)
 {
     int err = 0;
-    os_signals_hold(); /* a handler may use the session's buffer too */
-    r->session = os_session_to(TTY_SERVICE, &err);
+    r->session = os_session_take(TTY_SERVICE, &err);
     r->words = (struct os_words){.w = {op, arg}};
-    if (r->session == NULL)
-        os_signals_release();
     return r->session == NULL ? err : 0;
 }
 
@@ -29,9 +24,9 @@ static int64_t request_send(struct request *r, bool interruptible)
     return result == -EPIPE ? -EIO : result;
 }
 
-static void request_end(void)
+static void request_end(const struct request *r)
 {
-    os_signals_release();
+    os_session_give(r->session);
 }
 
 static uint64_t wait_flag(const struct vfs_file *file)
@@ -52,7 +47,7 @@ static int64_t tty_read(struct vfs_file *file, void *buf, size_t len, uint64_t a
     n = request_send(&r, true);
     if (n > 0)
         memcpy(buf, r.session->buf, min_u64((uint64_t)n, len));
-    request_end();
+    request_end(&r);
     return n;
 }
 
@@ -66,7 +61,7 @@ static int64_t write_piece(struct vfs_file *file, const char *buf, size_t len)
     r.words.w[2] = wait_flag(file);
     memcpy(r.session->buf, buf, len);
     n = request_send(&r, false); /* a terminal always goes on, and what it took cannot be taken back */
-    request_end();
+    request_end(&r);
     return n;
 }
 
@@ -100,7 +95,7 @@ int tty_get_attr(struct tty_attr *out)
     err = (int)request_send(&r, false);
     if (err == 0)
         memcpy(out, r.session->buf, sizeof(*out));
-    request_end();
+    request_end(&r);
     return err;
 }
 
@@ -112,7 +107,7 @@ int tty_set_attr(enum tty_when when, const struct tty_attr *attr)
         return err;
     memcpy(r.session->buf, attr, sizeof(*attr));
     err = (int)request_send(&r, when != TTY_NOW);
-    request_end();
+    request_end(&r);
     return err;
 }
 
@@ -123,7 +118,7 @@ static int64_t words_request(enum tty_op op, uint64_t arg, bool interruptible)
     if (result != 0)
         return result;
     result = request_send(&r, interruptible);
-    request_end();
+    request_end(&r);
     return result;
 }
 

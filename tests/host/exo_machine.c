@@ -42,14 +42,17 @@ void exo_check(void)
     }
     violation = exo_audit(notes);
     ck_assert_msg(!violation, "audit: %s", violation);
-    for (uint32_t line = 0; line < MACHINE_LINES; line++)
-        ck_assert_msg(irq_holder(line) || !(machine.irq_enabled & 1ull << line),
-                      "audit: line %u is open and nobody's", line);
+}
+
+void exo_later(uint64_t time)
+{
+    machine.time = time;
+    machine.cpu->slot_end = time + machine.cpu->slot_ticks;
 }
 
 uint64_t exo_free_frames(void)
 {
-    return system_info->frames[EXO_FRAME_FREE];
+    return exo_frames(system_info, EXO_FRAME_FREE);
 }
 
 /* ---- state ------------------------------------------------------------------------------------------------------- */
@@ -96,6 +99,15 @@ static uint64_t hash_vcpu(uint64_t h, const struct vcpu *vcpu)
     return hash(h, &copy, sizeof(copy));
 }
 
+/* How often it was locked does not count. */
+static uint64_t hash_space(uint64_t h, const struct space *space)
+{
+    struct space copy = *space;
+
+    copy.lock = (struct exo_lock){0};
+    return hash(h, &copy, sizeof(copy));
+}
+
 static uint64_t hash_frame(uint64_t h, pfn_t pfn)
 {
     const struct exo_frame *f = frame_entry(pfn);
@@ -109,6 +121,8 @@ static uint64_t hash_frame(uint64_t h, pfn_t pfn)
         return hash_env(h, frame_address(pfn));
     case EXO_FRAME_VCPU:
         return hash_vcpu(h, frame_address(pfn));
+    case EXO_FRAME_SPACE:
+        return hash_space(h, frame_address(pfn));
     default:
         return hash(h, frame_address(pfn), PAGE_SIZE);
     }
@@ -126,7 +140,31 @@ uint64_t exo_state(void)
             h = hash_frame(h, pfn);
     }
     h = hash(h, machine.cpu->slots, sizeof(machine.cpu->slots));
+    h = hash(h, &machine.lpi_enabled, sizeof(machine.lpi_enabled));
     return hash(h, &machine.irq_enabled, sizeof(machine.irq_enabled));
+}
+
+/* ---- ranges, however many calls they take --------------------------------------------------------------------------- */
+
+void exo_unmap(uint64_t space, uint64_t va, uint64_t n)
+{
+    for (uint64_t done = 0; done < n;)
+        done += (uint64_t)CALL_OK(page_unmap, space, va + done * PAGE_SIZE, n - done);
+}
+
+int64_t exo_alloc_run(uint64_t space, uint64_t va, uint64_t n, uint64_t want, uint64_t flags)
+{
+    uint64_t done = 0;
+
+    do {
+        int64_t rc = CALL(page_alloc, space, va + done * PAGE_SIZE, n - done, want,
+                          flags | EXO_ALLOC_CONTIG | (done ? (uint64_t)EXO_ALLOC_MORE : 0));
+
+        if (rc < 0)
+            return rc;
+        done += (uint64_t)rc;
+    } while (done < n);
+    return (int64_t)done;
 }
 
 /* ---- actors -------------------------------------------------------------------------------------------------------- */

@@ -68,6 +68,8 @@ extern struct exo_image exo_image;
 
 void exo_boot(void); /* 4 MiB; init is current and out of its START upcall */
 void exo_boot_ram(uint64_t len);
+/* It is later, and the slot that runs then has just begun: who is current stays so. */
+void exo_later(uint64_t time);
 void exo_check(void); /* the audit; fails the test with its sentence */
 uint64_t exo_free_frames(void);
 /* A number for everything that a failing call must leave alone. */
@@ -87,6 +89,11 @@ uint64_t exo_state(void);
         int64_t rc_ = CALL(name, __VA_ARGS__);                                                               \
         ck_assert_msg(rc_ == -(error), #name ": %ld, not " #error " %s", (long)rc_, machine.console);        \
     } while (0)
+
+/* Unmaps n pages, however many calls it takes. */
+void exo_unmap(uint64_t space, uint64_t va, uint64_t n);
+/* Allocates a contiguous run, likewise: n or the error. */
+int64_t exo_alloc_run(uint64_t space, uint64_t va, uint64_t n, uint64_t want, uint64_t flags);
 
 /* An environment with one vcpu, child of whoever made it. */
 struct actor {

@@ -2,6 +2,7 @@
 
 #include "libos/arch/host/mock.h"
 #include "os/layout.h"
+#include "rt/rt.h"
 #include "slice.h"
 
 struct actor mock_app;
@@ -138,6 +139,20 @@ static void enter(enum exo_call number, uint64_t r[8])
 
 /* ---- its own page tables ----------------------------------------------------------------------------------------------- */
 
+static bool is_large(uint64_t va)
+{
+    const pte_t *table = frame_address(mock_app.env->home->root);
+    pte_t entry = 0;
+
+    for (unsigned level = ARCH_PT_LEVELS - 1; level > 0; level--) {
+        entry = table[va >> (PAGE_SHIFT + 9 * level) & 511];
+        if (!pte_is_table(entry))
+            return entry && level == 1;
+        table = phys_to_virt(pte_paddr(entry));
+    }
+    return false;
+}
+
 static uint64_t next_bound(uint64_t va, uint64_t end)
 {
     while (va < end) {
@@ -145,7 +160,8 @@ static uint64_t next_bound(uint64_t va, uint64_t end)
         unsigned level = ARCH_PT_LEVELS - 1;
         pte_t entry;
 
-        while ((entry = table[va >> (PAGE_SHIFT + 9 * level) & 511]) != 0 && level > 0) {
+        while ((entry = table[va >> (PAGE_SHIFT + 9 * level) & 511]) != 0 && level > 0 &&
+               pte_is_table(entry)) {
             table = phys_to_virt(pte_paddr(entry));
             level--;
         }
@@ -157,6 +173,13 @@ static uint64_t next_bound(uint64_t va, uint64_t end)
 }
 
 /* ---- start -------------------------------------------------------------------------------------------------------------- */
+
+static bool page_allows(uint64_t va, uint64_t access)
+{
+    struct binding binding;
+
+    return space_lookup(mock_app.env->home, va, &binding) && !(access & ~(uint64_t)binding.prot);
+}
 
 _Static_assert(OS_LAYOUT_BASE == MACHINE_WINDOW_BASE, "the libOS lives in the window");
 
@@ -178,7 +201,12 @@ void mock_start(uint64_t frames, bool (*fault)(uint64_t va, unsigned access))
     window_open(fault);
     host_exo_call = enter;
     host_next_bound = next_bound;
+    host_page_allows = page_allows;
+    host_is_large = is_large;
     host_vcpu = (struct exo_vcpu_page *)OS_VCPU_VA;
     host_system = *system_info;
     as(&mock_app);
+    rt_start(0);
+    host_vcpu->upcall_entry = UPCALL_ENTRY;
+    host_vcpu->upcall_events = 0;
 }

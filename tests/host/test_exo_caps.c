@@ -204,7 +204,7 @@ END_TEST
 START_TEST(handles_of_every_kind)
 {
     /* Each of the first capabilities where another type is needed: the type is looked at before all else. */
-    for (uint64_t h = EXO_SELF_ENV; h <= EXO_FIRST_MACHINE; h++) {
+    for (uint64_t h = EXO_SELF_ENV; h <= EXO_FIRST_TRACE; h++) {
         if (h != EXO_SELF_SPACE)
             CALL_FAILS(EXO_ETYPE, page_unmap, h, 0x100000, 1);
         if (h != EXO_SELF_ENV)
@@ -215,12 +215,16 @@ START_TEST(handles_of_every_kind)
             CALL_FAILS(EXO_ETYPE, mmio_map, h, EXO_SELF_SPACE, 0x100000, 0x9000000, 1, 3);
         if (h != EXO_FIRST_IRQ)
             CALL_FAILS(EXO_ETYPE, irq_ack, h, 40);
+        if (h != EXO_FIRST_DMA)
+            CALL_FAILS(EXO_ETYPE, msi_bind, EXO_FIRST_IRQ, MACHINE_LPI_MIN, h, 0, 0, EXO_FIRST_VCPU, 1);
         if (h != EXO_FIRST_SLICE)
             CALL_FAILS(EXO_ETYPE, slice_release, h, 0);
         if (h != EXO_FIRST_INFO)
             CALL_FAILS(EXO_ETYPE, info_map, h, 0, 0, EXO_SELF_SPACE, 0x100000);
         if (h != EXO_FIRST_MACHINE)
             CALL_FAILS(EXO_ETYPE, machine_stop, h, 0);
+        if (h != EXO_FIRST_TRACE)
+            CALL_FAILS(EXO_ETYPE, trace_control, h, 0, EXO_TRACE_OFF);
         CALL_FAILS(EXO_ETYPE, signal, h, 1);
         CALL_FAILS(EXO_ETYPE, call, h);
     }

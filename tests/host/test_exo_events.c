@@ -154,8 +154,46 @@ START_TEST(idle_until_the_deadline)
     ck_assert_uint_eq(machine.time, 20000);
     CALL(wait, 1, EXO_FOREVER);
     ck_assert_int_eq(machine.end, MACHINE_IDLE);
-    ck_assert_uint_eq(machine.timer, EXO_FOREVER); /* C5: an idle CPU takes no ticks */
+    ck_assert_uint_eq(machine.on->timer, EXO_FOREVER); /* C5: an idle CPU takes no ticks */
     ck_assert_uint_ge(machine.cpu->info->idle_ticks, 20000);
+}
+END_TEST
+
+static uint64_t ran(const struct actor *who)
+{
+    return *who->vcpu->ticks;
+}
+
+/* T4: every tick is some vcpu's or idle, once; what somebody does just now, since when. */
+START_TEST(every_tick_is_counted)
+{
+    const struct exo_cpu_info *info = machine.cpu->info;
+    uint64_t before, of_a, of_b, idle;
+
+    as(&a);
+    before = machine.time;
+    of_a = ran(&a);
+    of_b = ran(&b);
+    idle = info->idle_ticks;
+    ck_assert_uint_eq(info->running_vcpu, vcpu_frame(a.vcpu));
+    ck_assert_uint_eq(info->since, before); /* no ticks are lost between two vcpus */
+    machine.time += 300;
+    ck_assert_uint_eq(ran(&a), of_a);
+    as(&b);
+    ck_assert_uint_eq(ran(&a), of_a + 300);
+    ck_assert_uint_eq(info->running_vcpu, vcpu_frame(b.vcpu));
+    ck_assert_uint_eq(info->since, before + 300);
+    machine.time += 500;
+    CALL(wait, 1, machine.time + 5000);
+    as(&a);
+    CALL(wait, 1, EXO_FOREVER);
+    as(&root);
+    CALL(wait, 1, EXO_FOREVER);
+    ck_assert_ptr_eq(machine.cpu->current, b.vcpu); /* the machine slept */
+    ck_assert_uint_eq(ran(&b), of_b + 500);
+    ck_assert_uint_eq(info->idle_ticks, idle + 5000);
+    ck_assert_uint_eq(info->since, before + 5800);
+    ck_assert_uint_eq(ran(&a), of_a + 300);
 }
 END_TEST
 
@@ -212,6 +250,26 @@ START_TEST(event_upcall)
     CALL0(resume);
     ck_assert_uint_eq(a.vcpu->regs.pstate, 0xf0000000);
     ck_assert_uint_eq(a.vcpu->regs.x[5], 105);
+}
+END_TEST
+
+/* K10: nothing to return to, and nothing of anybody else's, in the registers that a new vcpu begins with. */
+START_TEST(begins_with_nothing)
+{
+    struct actor c = actor_new(20);
+
+    for (unsigned i = 0; i < EXO_NREGS; i++)
+        c.vcpu->regs.x[i] = 1000 + i;
+    c.vcpu->page->upcall_sp = 0x5000;
+    CALL_OK(vcpu_start, c.vcpu_cap, 77);
+    as(&c);
+    ck_assert_uint_eq(c.vcpu->regs.x[0], EXO_UPCALL_START);
+    ck_assert_uint_eq(c.vcpu->regs.x[1], 77);
+    for (unsigned i = 2; i < EXO_NREGS; i++)
+        ck_assert_uint_eq(c.vcpu->regs.x[i], 0);
+    ck_assert_uint_eq(c.vcpu->regs.pc, UPCALL_ENTRY);
+    ck_assert_uint_eq(c.vcpu->regs.sp, 0x5000);
+    as(&root);
 }
 END_TEST
 
@@ -355,6 +413,28 @@ START_TEST(round_robin)
 }
 END_TEST
 
+/* C1: who calls all the time has his slot and no more. */
+START_TEST(busy_callers_are_preempted)
+{
+    uint64_t slot = machine.cpu->slot_ticks;
+
+    as(&root); /* a is ready, and waits for its turn */
+    ck_assert_int_eq(a.vcpu->state, VCPU_READY);
+    machine_advance(slot - machine.time % slot);
+    as(&root);
+    root.vcpu->page->events = 1;
+    for (unsigned i = 0; i < 9; i++) {
+        machine.time += slot / 10;
+        CALL(wait, 1, EXO_FOREVER); /* returns at once, by the long way */
+        ck_assert_ptr_eq(machine.cpu->current, root.vcpu);
+    }
+    machine.time += slot / 5; /* the slot ends while it is in the kernel */
+    CALL(wait, 1, EXO_FOREVER);
+    ck_assert_ptr_ne(machine.cpu->current, root.vcpu);
+    root.vcpu->page->events = 0;
+}
+END_TEST
+
 /* C1: an owned slot is its owner's from the first tick to the last; the rest is everybody's. */
 START_TEST(owned_slots)
 {
@@ -413,7 +493,7 @@ START_TEST(tickless)
     ck_assert_ptr_eq(machine.cpu->current, root.vcpu);
     CALL0(null);
     machine_advance(5000); /* whatever was set is over */
-    ck_assert_uint_eq(machine.timer, EXO_FOREVER);
+    ck_assert_uint_eq(machine.on->timer, EXO_FOREVER);
 }
 END_TEST
 
@@ -435,7 +515,9 @@ END_TEST
 
 START_TEST(irq_life)
 {
+    machine.irq_cpu[40] = 7;
     CALL_OK(irq_bind, EXO_FIRST_IRQ, 40, a.vcpu_cap, 3);
+    ck_assert_uint_eq(machine.irq_cpu[40], 0); /* it goes where the vcpu is */
     as(&a);
     CALL(wait, 8, EXO_FOREVER);
     as(&b);
@@ -475,8 +557,9 @@ END_TEST
 START_TEST(irq_errors)
 {
     CALL_FAILS(EXO_EINVAL, irq_bind, EXO_FIRST_IRQ, MACHINE_LINE_MIN - 1, a.vcpu_cap,
-               3); /* the kernel's own */
-    CALL_FAILS(EXO_ERANGE, irq_bind, EXO_FIRST_IRQ, MACHINE_LINES, a.vcpu_cap, 3);
+               3);                                                                 /* the kernel's own */
+    CALL_FAILS(EXO_EINVAL, irq_bind, EXO_FIRST_IRQ, MACHINE_LINES, a.vcpu_cap, 3); /* not there */
+    CALL_FAILS(EXO_ERANGE, irq_bind, EXO_FIRST_IRQ, MACHINE_LPI_MIN + MACHINE_LPIS, a.vcpu_cap, 3);
     CALL_FAILS(EXO_ERANGE, irq_bind, EXO_FIRST_IRQ, (1ull << 32) + 40, a.vcpu_cap, 3);
     CALL_FAILS(EXO_EINVAL, irq_bind, EXO_FIRST_IRQ, 40, a.vcpu_cap, 63); /* the kernel's bit */
     CALL_FAILS(EXO_EINVAL, irq_bind, EXO_FIRST_IRQ, 40, a.vcpu_cap, 1ull << 32);
@@ -514,6 +597,7 @@ static Suite *suite(void)
 
     tcase_add_checked_fixture(tc, setup, exo_check);
     tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, busy_callers_are_preempted);
     tcase_add_test(tc, signal_then_wait);
     tcase_add_test(tc, wait_then_signal);
     tcase_add_test(tc, wait_times_out);
@@ -521,8 +605,10 @@ static Suite *suite(void)
     tcase_add_test(tc, waiter_killed);
     tcase_add_loop_test(tc, any_order, 0, 6);
     tcase_add_test(tc, idle_until_the_deadline);
+    tcase_add_test(tc, every_tick_is_counted);
     tcase_add_test(tc, forty_at_one_tick);
     tcase_add_test(tc, event_upcall);
+    tcase_add_test(tc, begins_with_nothing);
     tcase_add_test(tc, upcall_of_oneself);
     tcase_add_test(tc, wait_ends_in_an_upcall);
     tcase_add_test(tc, faults);

@@ -161,6 +161,7 @@ START_TEST(against_oracle)
     struct dice d = {(uint64_t)_i * 7919 + 1};
 
     account->limit += MACHINE_FRAMES; /* memory runs out before the account does */
+    world_enter();
     oracle_start();
     for (unsigned step = 0; step < 6000; step++) {
         uint64_t what = dice_below(&d, 16);
@@ -179,6 +180,8 @@ START_TEST(against_oracle)
     }
     while (nheld)
         let_go(nheld - 1);
+    world_leave();
+    local_leave();
     account->limit -= MACHINE_FRAMES;
 }
 END_TEST
@@ -195,8 +198,7 @@ START_TEST(until_nothing_is_left)
     ck_assert_int_eq(rc, -EXO_EQUOTA); /* what the child's account reserves is not ours */
     ck_assert_uint_gt(exo_free_frames(), 0);
     ck_assert_uint_ge(got + 16, left - before / 2);
-    for (uint64_t i = 0; i < got; i += 64)
-        CALL_OK(page_unmap, EXO_SELF_SPACE, 0x10000000 + i * PAGE_SIZE, 64);
+    exo_unmap(EXO_SELF_SPACE, 0x10000000, got);
     ck_assert_uint_eq(exo_free_frames(), left);
     actor_destroy(&a);
     CALL_OK(page_alloc, EXO_SELF_SPACE, 0x10000000, 64, EXO_WANT_ANY, RW);
@@ -231,8 +233,7 @@ START_TEST(contiguous)
 
         while (size < n)
             size *= 2;
-        ck_assert_int_eq(CALL(page_alloc, EXO_SELF_SPACE, va, n, EXO_WANT_ANY, RW | EXO_ALLOC_CONTIG),
-                         (int64_t)n);
+        ck_assert_int_eq(exo_alloc_run(EXO_SELF_SPACE, va, n, EXO_WANT_ANY, RW), (int64_t)n);
         ck_assert(space_lookup(root.env->home, va, &first));
         ck_assert_uint_eq(first.pfn % size, 0);
         for (uint64_t p = 0; p < n; p++) {
@@ -325,8 +326,7 @@ START_TEST(contiguous_in_pieces)
     exo_check();
     if (_i != 4) { /* or with its space */
         CALL_FAILS(EXO_ESTATE, page_alloc, space, va + done * PAGE_SIZE, n - done, EXO_WANT_ANY, more);
-        for (uint64_t i = 0; i < done; i += 20)
-            CALL_OK(page_unmap, space, va + i * PAGE_SIZE, 20);
+        exo_unmap(space, va, done);
         ck_assert_uint_eq(exo_free_frames(), frames);
     }
     while (CALL_OK(space_destroy, space))

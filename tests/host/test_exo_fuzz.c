@@ -1,5 +1,5 @@
-/* Three environments, one of them init, make calls at random: whatever they ask for, no call breaks an invariant,
- * panics, or answers what is not in the list.  T2, and all of K and I that the audit sees
+/* Three environments, one of them init, make calls at random, on one CPU or on up to four: whatever they ask for, no call
+ * breaks an invariant, panics, or answers what is not in the list.  T2, and all of K and I that the audit sees
  *
  * Seeds are fixed; a failure names its seed and step.  More of it:  FUZZ_SEED=n FUZZ_STEPS=n or FUZZ_SECONDS=n in the
  * environment, then build/host/tests/test_exo_fuzz (docs/testing.md). */
@@ -12,7 +12,7 @@
 #include "cpu.h"
 #include "exo_machine.h"
 
-#define SEEDS 6
+#define SEEDS 8
 #define STEPS 25000u
 #define AUDIT_EVERY 50u
 #define HANDLES 64u
@@ -83,27 +83,32 @@ static uint64_t some_deadline(void)
 }
 
 /* What each argument means: handles by type (E environment, S space, V vcpu, G gate with flags, T event, L slice, I irq,
- * M mmio, N info, H any), v address, n number, m small count, p protection, t deadline, w frame wanted, k token,
- * f protection, lazy or not, z nothing or lazy, r rights, b bits, l line, d device, s slot, 0 mostly zero. */
+ * M mmio, N info, R trace, A dma, D domain, H any), v address, x stream, n number, m small count, p protection, t deadline,
+ * w frame wanted, k token, u limit, c CPU, f protection, lazy or not, z nothing or lazy, r rights, b bits, l line,
+ * d device, s slot, 0 mostly zero. */
 static const char *const shapes[EXO_NCALLS] = {
     [EXO_CALL_call] = "Gnnnnnnt",     [EXO_CALL_reply_wait] = "knnnnnnt", [EXO_CALL_wait] = "bt",
     [EXO_CALL_yield] = "V",           [EXO_CALL_env_exit] = "n",          [EXO_CALL_env_stop] = "E",
     [EXO_CALL_env_destroy] = "E",     [EXO_CALL_page_alloc] = "Svmwp",    [EXO_CALL_page_map] = "SvSvmp",
     [EXO_CALL_page_protect] = "Svmf", [EXO_CALL_page_unmap] = "Svmz",     [EXO_CALL_space_destroy] = "S",
-    [EXO_CALL_env_create] = "mTb",    [EXO_CALL_env_status] = "En",       [EXO_CALL_vcpu_create] = "E0Sv",
+    [EXO_CALL_env_create] = "mTb",    [EXO_CALL_env_status] = "En",       [EXO_CALL_vcpu_create] = "EcSv",
     [EXO_CALL_vcpu_start] = "Vn",     [EXO_CALL_slice_bind] = "LsV",      [EXO_CALL_slice_release] = "Ls",
     [EXO_CALL_gate_create] = "Vn",    [EXO_CALL_event_create] = "Vb",     [EXO_CALL_signal] = "Tb",
     [EXO_CALL_cap_grant] = "EHr00",   [EXO_CALL_cap_drop] = "H",          [EXO_CALL_cap_revoke] = "H",
     [EXO_CALL_irq_bind] = "IlVn",     [EXO_CALL_irq_ack] = "Il",          [EXO_CALL_mmio_map] = "MSvdmp",
     [EXO_CALL_info_map] = "NnnSv",    [EXO_CALL_log_write] = "nnnnnnn",   [EXO_CALL_space_switch] = "S",
     [EXO_CALL_asid_pin] = "S",        [EXO_CALL_asid_unpin] = "S",        [EXO_CALL_tlb_sync] = "Svm",
+    [EXO_CALL_msi_bind] = "IiAjjVn",  [EXO_CALL_env_limit] = "Eut",       [EXO_CALL_page_reclaim] = "Svmt",
+    [EXO_CALL_dma_open] = "Ax",       [EXO_CALL_dma_bind] = "DvSvmp",     [EXO_CALL_dma_unbind] = "Dvm",
+    [EXO_CALL_dma_address] = "Dv",    [EXO_CALL_dma_status] = "Dn",       [EXO_CALL_dma_close] = "D",
+    [EXO_CALL_trace_bind] = "R0Svm",  [EXO_CALL_trace_control] = "R0n",
 };
 
 static uint64_t last_token;
 
 static uint64_t argument(char shape)
 {
-    static const char types[] = " ESVGTLIMN"; /* at the number of each type */
+    static const char types[] = " ESVGTLIMN-ADR"; /* at the number of each type */
     const char *type = strchr(types, shape);
 
     if (type)
@@ -118,8 +123,12 @@ static uint64_t argument(char shape)
         return some_va();
     case 'm':
         return dice_below(&d, 8) ? 1 + dice_below(&d, dice_below(&d, 2) ? 2 : 20) : some_number();
+    case 'u':
+        return dice_below(&d, 6) ? 60 + dice_below(&d, 90) : some_number();
     case 'p':
         return dice_below(&d, 8) ? 1 + 2 * dice_below(&d, 2) : dice_below(&d, 256);
+    case 'c':
+        return dice_below(&d, 20) ? dice_below(&d, ncpus) : some_number();
     case 'f':
         return argument('p') | (dice_below(&d, 2) ? EXO_LAZY : 0);
     case 'z':
@@ -134,11 +143,17 @@ static uint64_t argument(char shape)
     case 'b':
         return dice_below(&d, 10) ? dice_below(&d, 16) : dice(&d);
     case 'l':
-        return 32 + dice_below(&d, 34);
+        return dice_below(&d, 2) ? argument('i') : 32 + dice_below(&d, 34);
+    case 'i':
+        return MACHINE_LPI_MIN - 1 + dice_below(&d, 12);
+    case 'j':
+        return dice_below(&d, 20) ? dice_below(&d, 6) : some_number();
     case 'd':
         return 0x9000000 + dice_below(&d, 4) * PAGE_SIZE;
     case 's':
         return dice_below(&d, 66);
+    case 'x':
+        return dice_below(&d, 6) + (dice_below(&d, 8) ? 62 : EXO_DMA_DIRECT);
     case '0':
         return dice_below(&d, 30) ? 0 : some_number();
     default:
@@ -161,6 +176,8 @@ static uint64_t some_call(void)
     case EXO_CALL_cap_drop:
     case EXO_CALL_cap_revoke:
         return dice_below(&d, 8) ? EXO_CALL_cap_grant : number;
+    case EXO_CALL_dma_close:
+        return dice_below(&d, 6) ? EXO_CALL_dma_bind : number;
     default:
         return number;
     }
@@ -174,6 +191,42 @@ static bool allowed(struct vcpu *vcpu, uint64_t number, const uint64_t args[8])
     if (number == EXO_CALL_env_stop || number == EXO_CALL_env_destroy)
         return !cap || cap->type != EXO_CAP_ENV || cap_live(cap) || env_of(cap) != root.env;
     return number != EXO_CALL_env_exit || vcpu->env != root.env;
+}
+
+static bool large_now(uint64_t number)
+{
+    return (number == EXO_CALL_page_alloc || number == EXO_CALL_page_map || number == EXO_CALL_page_protect ||
+            number == EXO_CALL_page_unmap) &&
+           dice_below(&d, 8) == 0;
+}
+
+/* The same call, of a large page. */
+static void make_large(uint64_t number, uint64_t args[8])
+{
+    bool map = number == EXO_CALL_page_map;
+
+    args[1] &= ~(EXO_LARGE_BYTES - 1);
+    if (map)
+        args[3] &= ~(EXO_LARGE_BYTES - 1);
+    args[map ? 4 : 2] = EXO_LARGE_PAGES;
+    if (number == EXO_CALL_page_alloc)
+        args[4] |= EXO_ALLOC_LARGE;
+}
+
+/* Goes on with a large page that was begun, mostly to its end. */
+static int64_t go_on(const uint64_t args[8], uint64_t done)
+{
+    const struct vcpu *vcpu = machine.cpu->current;
+    int64_t rc = 1;
+
+    while (rc > 0 && done < EXO_LARGE_PAGES && dice_below(&d, 60) && machine.cpu->current == vcpu) {
+        const uint64_t more[8] = {args[0], args[1] + done * PAGE_SIZE, EXO_LARGE_PAGES - done, args[3],
+                                  args[4] | EXO_ALLOC_MORE};
+
+        rc = machine_call(EXO_CALL_page_alloc, more);
+        done += rc > 0 ? (uint64_t)rc : 0;
+    }
+    return rc;
 }
 
 static void one_call(void)
@@ -195,12 +248,16 @@ static void one_call(void)
         if (number == EXO_CALL_wait || number == EXO_CALL_call || number == EXO_CALL_reply_wait)
             args[at] = args[at] < machine.time + 5000 ? args[at] : machine.time + 5000;
     }
+    if (large_now(number))
+        make_large(number, args);
     rc = machine_call(number, args);
+    if (number == EXO_CALL_page_alloc && args[4] & EXO_ALLOC_LARGE && rc > 0)
+        rc = go_on(args, (uint64_t)rc);
     ck_assert_msg(machine.end != MACHINE_STOPPED, "seed %lu step %lu: %s: %s", (unsigned long)seed,
                   (unsigned long)step, doing, machine.console);
     if (rc == MACHINE_AWAY)
         return;
-    ck_assert_msg(rc >= -(int64_t)EXO_EVERSION || number == EXO_CALL_wait || number == EXO_CALL_resume,
+    ck_assert_msg(rc >= -(int64_t)EXO_EUNTRUSTED || number == EXO_CALL_wait || number == EXO_CALL_resume,
                   "seed %lu step %lu: %s answers %ld", (unsigned long)seed, (unsigned long)step, doing,
                   (long)rc);
 }
@@ -220,32 +277,56 @@ static void scribble(void)
                                    .rights = (uint32_t)dice_below(&d, 32)};
     page->recv = (struct exo_recv){
         .va = some_va(), .max_pages = (uint32_t)dice_below(&d, 6), .take_cap = (uint32_t)dice_below(&d, 2)};
+    for (unsigned i = 0; i < EXO_VICTIMS; i += 1 + (unsigned)dice_below(&d, 4))
+        page->victims[i] = (struct exo_victim){.va = some_va(), .npages = (uint32_t)argument('m')};
     page->upcall_events = dice_below(&d, 3) ? 0 : dice(&d);
     page->events = dice_below(&d, 2) ? 0 : page->events;
     if (page->upcall_entry == 0)
         page->upcall_entry = UPCALL_ENTRY;
-    if (vcpu)
+    if (vcpu && vcpu_of(cap_at(machine.cpu->current->env, vcpu))->page)
         vcpu_of(cap_at(machine.cpu->current->env, vcpu))->page->upcall_entry = UPCALL_ENTRY;
+}
+
+/* Each CPU takes what it has to take. */
+static void play_all(void)
+{
+    unsigned here = machine.cpu->id;
+
+    machine.held = 0;
+    for (unsigned i = 0; i < ncpus && machine.end != MACHINE_STOPPED; i++)
+        machine_on(i);
+    if (machine.end != MACHINE_STOPPED)
+        machine_on(here);
+}
+
+/* Takes one down, and what init has of it. */
+static bool bury(struct actor *a)
+{
+    int64_t rc;
+
+    while ((rc = CALL(env_destroy, a->env_cap)) > 0) {
+        play_all(); /* other CPUs let go of it */
+        if (machine.cpu->current != root.vcpu)
+            return false;
+    }
+    if (rc == MACHINE_AWAY)
+        return false;
+    CALL(cap_drop, a->env_cap);
+    CALL(cap_drop, a->space_cap);
+    CALL(cap_drop, a->vcpu_cap);
+    return true;
 }
 
 /* init's way to get the others going again. */
 static void revive(unsigned which)
 {
     struct actor *a = &actors[which];
+    int64_t rc;
 
-    if (a->env && cap_at(root.env, a->env_cap)) {
-        int64_t rc;
-
-        do
-            rc = CALL(env_destroy, a->env_cap);
-        while (rc > 0 && machine.cpu->current == root.vcpu);
-        CALL(cap_drop, a->env_cap);
-        CALL(cap_drop, a->space_cap);
-        CALL(cap_drop, a->vcpu_cap);
-    }
+    if (a->env && cap_at(root.env, a->env_cap) && !bury(a))
+        return;
     *a = (struct actor){0};
-    int64_t rc = CALL(env_create, 120, 0, 0);
-
+    rc = CALL(env_create, 120, 0, 0);
     if (rc < 0)
         return;
     a->env_cap = (exo_handle_t)rc;
@@ -253,7 +334,7 @@ static void revive(unsigned which)
     a->env = env_of(cap_at(root.env, a->env_cap));
     if (CALL(page_alloc, a->space_cap, ACTOR_VCPU_VA, 1, EXO_WANT_ANY, RW) < 0)
         return;
-    rc = CALL(vcpu_create, a->env_cap, 0, a->space_cap, ACTOR_VCPU_VA);
+    rc = CALL(vcpu_create, a->env_cap, dice_below(&d, ncpus), a->space_cap, ACTOR_VCPU_VA);
     if (rc < 0)
         return;
     a->vcpu_cap = (exo_handle_t)rc;
@@ -262,6 +343,8 @@ static void revive(unsigned which)
     CALL(vcpu_start, a->vcpu_cap, 0);
     for (uint64_t h = EXO_FIRST_VCPU; h <= EXO_FIRST_INFO; h++)
         CALL(cap_grant, a->env_cap, h, dice_below(&d, 32));
+    CALL(cap_grant, a->env_cap, EXO_FIRST_DMA, dice_below(&d, 32));
+    CALL(cap_grant, a->env_cap, EXO_FIRST_TRACE, dice_below(&d, 32));
 }
 
 static void init_must_live(void)
@@ -279,12 +362,21 @@ static void init_must_live(void)
 
 static void other_things(void)
 {
-    switch (dice_below(&d, 12)) {
+    switch (dice_below(&d, 14)) {
+    case 12:
+    case 13: {
+        uint64_t stream = 62 + dice_below(&d, 6), address = some_va();
+
+        if (machine.iommu)
+            machine_dma(stream, address, dice_below(&d, 2) ? EXO_PROT_READ : EXO_PROT_WRITE);
+        break;
+    }
     case 0:
         machine_advance(dice_below(&d, 2000));
         break;
     case 1:
         machine_irq((uint32_t)(MACHINE_LINE_MIN + dice_below(&d, 32)));
+        machine_msi((uint32_t)dice_below(&d, 6), (uint32_t)dice_below(&d, 6));
         break;
     case 2:
         scribble();
@@ -306,11 +398,18 @@ static void other_things(void)
     case 7: {
         const struct actor *a = &actors[dice_below(&d, 3)];
 
-        if (a->vcpu && cap_at(root.env, a->vcpu_cap) && cap_live(cap_at(root.env, a->vcpu_cap)) == 0 &&
-            a->vcpu->state == VCPU_READY)
+        if (!a->vcpu || !cap_at(root.env, a->vcpu_cap) || cap_live(cap_at(root.env, a->vcpu_cap)))
+            break;
+        machine_on(a->vcpu->cpu->id);
+        if (a->vcpu->state == VCPU_READY)
             machine_run(a->vcpu);
         break;
     }
+    case 8:
+    case 9:
+        machine.held = dice_below(&d, 2) ? dice(&d) : 0;
+        machine_on((unsigned)dice_below(&d, ncpus));
+        break;
     default:
         break;
     }
@@ -324,12 +423,27 @@ static void audit(struct audit_note *notes)
                   doing, violation);
 }
 
-/* The machine sleeps for good only where the test let init wait for nothing: end the round. */
-static bool goes_on(void)
+static bool runs(void)
 {
     ck_assert_msg(machine.end != MACHINE_STOPPED, "seed %lu step %lu: after %s: %s", (unsigned long)seed,
                   (unsigned long)step, doing, machine.console);
     return machine.end == MACHINE_RUNS && machine.cpu->current;
+}
+
+/* Where this CPU sleeps, another may run, now or later.  All sleep for good only where the test let init wait for nothing. */
+static bool goes_on(void)
+{
+    if (runs())
+        return true;
+    machine.held = 0;
+    for (unsigned i = 0; i < 100 * ncpus; i++) {
+        machine_on(i % ncpus);
+        if (runs())
+            return true;
+        if (i % ncpus == ncpus - 1)
+            machine.time += 100;
+    }
+    return false;
 }
 
 static void fuzz(uint64_t steps, struct audit_note *notes)
@@ -339,7 +453,7 @@ static void fuzz(uint64_t steps, struct audit_note *notes)
 
         if (current->env == root.env) {
             init_must_live();
-            if (dice_below(&d, 400) == 0)
+            if (machine.cpu->current == root.vcpu && dice_below(&d, 400) == 0)
                 revive(1 + (unsigned)dice_below(&d, 2));
         }
         if (!goes_on())
@@ -358,15 +472,27 @@ static void fuzz(uint64_t steps, struct audit_note *notes)
                   (unsigned long)seed, (unsigned long)step, doing);
 }
 
+/* init has the CPU traced, as far as nobody takes that away.  T4 */
+static void trace(void)
+{
+    CALL_OK(page_alloc, EXO_SELF_SPACE, 0x20000000, 4, EXO_WANT_ANY, RW | EXO_ALLOC_CONTIG);
+    CALL_OK(trace_bind, EXO_FIRST_TRACE, 0, EXO_SELF_SPACE, 0x20000000, 4);
+    CALL_OK(trace_control, EXO_FIRST_TRACE, 0, EXO_TRACE_ON);
+}
+
 static void one_seed(uint64_t with, uint64_t steps)
 {
     struct audit_note *notes;
 
-    exo_boot();
+    machine.iommu = with % 3 != 0;
+    machine.ncpus = 1 + with / 2 % 4;
+    exo_boot_ram(10 << 20);
     notes = calloc(system_info->nframes, sizeof(*notes));
     seed = with;
     d.state = with * 0x100000001b3ull;
     actors[0] = root;
+    if (with % 2 == 0)
+        trace();
     revive(1);
     revive(2);
     fuzz(steps, notes);

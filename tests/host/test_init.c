@@ -56,18 +56,23 @@ START_TEST(a_whole_manifest)
 
     ck_assert_msg(
         parse(TEMPLATE FS
-              "shell { path = \"/bin/sh\"; start = <3>; memory = <2048>; processes = <9>; command-line;\n"
+              "shell { path = \"/bin/sh\"; start = <3>; memory = <2048>; processes = <9>; vcpus = <2>; "
+              "command-line;\n"
               "args = \"-x\", \"a b\"; environment = \"PATH=/bin\"; reaches = \"fs\"; stdio = \"fs\";\n"
               "slices = <0 4 2>; devices = \"stdout\"; on-exit = \"power-off\"; };\n"
-              "tool { path = \"/bin/tool\"; memory = <64>; info; bundle; tree; terminal; };") == 0,
+              "tool { path = \"/bin/tool\"; memory = <64>; info; trace; bundle; tree; terminal; dma-trusted; "
+              "};") == 0,
         "%s", why);
     ck_assert_uint_eq(manifest.napps, 3);
     ck_assert_uint_eq(manifest.nservices, 1);
     ck_assert_uint_eq(manifest.template.memory_pages, 1024);
     shell = manifest.apps[0].start == 3 ? &manifest.apps[0] : &manifest.apps[1];
     ck_assert_str_eq(shell->path, "/bin/sh");
+    ck_assert_uint_eq(shell->vcpus, 2);
     ck_assert_uint_eq(shell->args.count, 2);
     ck_assert_str_eq(manifest_string(&shell->args, 1), "a b");
+    ck_assert(!shell->dma_trusted && !manifest.template.dma_trusted);
+    ck_assert(manifest_for_path(&manifest, "/bin/tool")->dma_trusted);
     ck_assert_uint_eq(shell->nslices, 1);
     ck_assert_uint_eq(shell->slices[0].first, 4);
     ck_assert_int_eq(shell->on_exit, MANIFEST_POWER_OFF);
@@ -108,8 +113,12 @@ static const struct {
     {TEMPLATE "a { path = \"/a\"; memory = <4097>; };", "multiple of 4 KiB"},
     {TEMPLATE "a { path = \"/a\"; memory = <4>; };", "out of range"},
     {TEMPLATE "a { path = \"/a\"; memory = <4096>; processes = <5000>; };", "out of range"},
+    {TEMPLATE "a { path = \"/a\"; memory = <4096>; vcpus = <0>; };", "out of range"},
+    {TEMPLATE "a { path = \"/a\"; memory = <4096>; vcpus = <17>; };", "out of range"},
     {TEMPLATE "a { path = \"/a\"; memory = <4096>; start = <0>; };", "out of range"},
     {TEMPLATE "a { path = \"/a\"; memory = <4096>; info = <1>; };", "takes no value"},
+    {TEMPLATE "a { path = \"/a\"; memory = <4096>; dma-trusted = <1>; };", "takes no value"},
+    {"corbel-manifest = <1>; template { memory = <64>; dma-trusted; };", "no place in the template"},
     {TEMPLATE "a { path = \"/a\"; memory = <4096>; on-exit = \"dance\"; };", "\"dance\" is none of"},
     {TEMPLATE "a { path = \"/a\"; memory = <4096>; reaches = \"FS\"; };", "\"FS\" is not a service name"},
     {TEMPLATE "a { path = \"/a\"; memory = <4096>; reaches = \"abcdefghijklmnopqrstuvwxyz\"; };",
@@ -184,6 +193,32 @@ END_TEST
     "  closed { #address-cells = <1>; #size-cells = <1>; far@8000 { reg = <0x8000 0x1000>; }; };\n"          \
     "  i2c { #address-cells = <1>; #size-cells = <0>; chip@50 { reg = <0x50>; }; };\n"                       \
     "};\n"                                                                                                   \
+    "smmu: smmu@9050000 { compatible = \"arm,smmu-v3\"; reg = <0 0x9050000 0 0x20000>; #iommu-cells = <1>; " \
+    "};\n"                                                                                                   \
+    "other: smmu@9080000 { compatible = \"arm,smmu-v3\"; reg = <0 0x9080000 0 0x20000>; #iommu-cells = "     \
+    "<1>; };\n"                                                                                              \
+    "dma@a000000 { reg = <0 0xa000000 0 0x1000>; iommus = <&smmu 7>, <&smmu 9>, <&other 3>; };\n"            \
+    "oddiommus@a001000 { reg = <0 0xa001000 0 0x1000>; iommus = <&smmu>; };\n"                               \
+    "manyiommus@a002000 { reg = <0 0xa002000 0 0x1000>; iommus = <&smmu 1>, <&smmu 2>, <&smmu 3>, <&smmu "   \
+    "4>,\n"                                                                                                  \
+    "  <&smmu 5>, <&smmu 6>, <&smmu 7>, <&smmu 8>, <&smmu 9>; };\n"                                          \
+    "pcie@10000000 { device_type = \"pci\"; #address-cells = <3>; #size-cells = <2>;\n"                      \
+    "  reg = <0 0x10000000 0 0x1000000>; iommu-map = <0 &smmu 0x100 0x80>, <0x80 &other 0 0x80>;\n"          \
+    "  ranges = <0x1000000 0 0 0 0x3eff0000 0 0x10000>, <0 0 0 0 0 0 0>,\n"                                  \
+    "           <0x2000000 0 0x40000000 0 0x20000000 0 0x1000000>; };\n"                                     \
+    "plainpcie@20000000 { device_type = \"pci\"; reg = <0 0x20000000 0 0x1000000>; };\n"                     \
+    "shortmap@30000000 { device_type = \"pci\"; #address-cells = <3>; #size-cells = <2>;\n"                  \
+    "  reg = <0 0x30000000 0 0x1000>; iommu-map = <0 &smmu 0>; };\n"                                         \
+    "emptymap@31000000 { device_type = \"pci\"; #address-cells = <3>; #size-cells = <2>;\n"                  \
+    "  reg = <0 0x31000000 0 0x1000>; iommu-map = <0 &smmu 0 0>; };\n"                                       \
+    "widemap@32000000 { device_type = \"pci\"; #address-cells = <3>; #size-cells = <2>;\n"                   \
+    "  reg = <0 0x32000000 0 0x1000>; iommu-map = <0 &smmu 0xffffff00 0x200>; };\n"                          \
+    "oddranges@33000000 { device_type = \"pci\"; #address-cells = <3>; #size-cells = <2>;\n"                 \
+    "  reg = <0 0x33000000 0 0x1000>; ranges = <0x2000000 0 0 0 0>; };\n"                                    \
+    "notpci@34000000 { device_type = \"pci\"; reg = <0 0x34000000 0 0x1000>; ranges = <0x2000000 0 0 0 0 0 " \
+    "1>; };\n"                                                                                               \
+    "farranges@35000000 { device_type = \"pci\"; #address-cells = <3>; #size-cells = <2>;\n"                 \
+    "  reg = <0 0x35000000 0 0x1000>; ranges = <0x2000000 0 0 0xffff0000 0 0 0x1000>; };\n"                  \
     "top@9000000 { compatible = \"x,top\"; reg = <0 0x9000000 0 0x1000>, <0xffffffff 0xfffff000 0 0x2000>; " \
     "};\n"
 
@@ -234,9 +269,54 @@ START_TEST(devices_by_compatible)
 }
 END_TEST
 
-static const char *const bad_devices[] = {
-    "/nosuch",         "/soc/wide@f000",     "/soc/strange@3000",    "/soc/badline@4000",
-    "/soc/empty@6000", "/soc/shortreg@5000", "/soc/closed/far@8000", "x,top"};
+/* By which streams a device reaches memory, and what stands before it. */
+START_TEST(devices_streams) /* K18 */
+{
+    compile(MACHINE);
+    ck_assert_int_eq(each("/dma@a000000"), 0);
+    ck_assert_uint_eq(seen.nstreams, 3);
+    ck_assert(seen.streams[1].first == 9 && seen.streams[1].count == 1 && seen.streams[1].translated);
+    ck_assert(seen.streams[2].first == 3 && !seen.streams[2].translated); /* behind one that is not used */
+    ck_assert_int_eq(each("/soc/uart@1000"), 0);
+    ck_assert_uint_eq(seen.nstreams, 1);
+    ck_assert(seen.streams[0].count == 1 && !seen.streams[0].translated && !seen.pci);
+}
+END_TEST
+
+START_TEST(pci_hosts) /* K18 */
+{
+    compile(MACHINE);
+    ck_assert_int_eq(each("/pcie@10000000"), 0);
+    ck_assert(seen.pci);
+    ck_assert_uint_eq(seen.nwindows, 3); /* configuration, then ports and memory */
+    ck_assert_uint_eq(seen.windows[1].base, 0x3eff0000);
+    ck_assert_uint_eq(seen.windows[2].base, 0x20000000);
+    ck_assert_uint_eq(seen.windows[2].bytes, 0x1000000);
+    ck_assert_uint_eq(seen.nstreams, 2);
+    ck_assert(seen.streams[0].first == 0x100 && seen.streams[0].count == 0x80 && seen.streams[0].translated);
+    ck_assert(!seen.streams[1].translated);
+    ck_assert_int_eq(each("/plainpcie@20000000"), 0);
+    ck_assert_uint_eq(seen.nwindows, 1);
+    ck_assert(seen.nstreams == 1 && seen.streams[0].count == 0x10000 && !seen.streams[0].translated);
+}
+END_TEST
+
+static const char *const bad_devices[] = {"/oddiommus@a001000",
+                                          "/manyiommus@a002000",
+                                          "/shortmap@30000000",
+                                          "/emptymap@31000000",
+                                          "/widemap@32000000",
+                                          "/oddranges@33000000",
+                                          "/notpci@34000000",
+                                          "/farranges@35000000",
+                                          "/nosuch",
+                                          "/soc/wide@f000",
+                                          "/soc/strange@3000",
+                                          "/soc/badline@4000",
+                                          "/soc/empty@6000",
+                                          "/soc/shortreg@5000",
+                                          "/soc/closed/far@8000",
+                                          "x,top"};
 
 START_TEST(bad_device) /* B6 */
 {
@@ -441,6 +521,8 @@ static Suite *suite(void)
     t = tcase_create("devices");
     tcase_add_test(t, devices_are_translated);
     tcase_add_test(t, devices_by_compatible);
+    tcase_add_test(t, devices_streams);
+    tcase_add_test(t, pci_hosts);
     tcase_add_loop_test(t, bad_device, 0, (int)ARRAY_LEN(bad_devices));
     tcase_add_test(t, boot_arguments);
     suite_add_tcase(s, t);

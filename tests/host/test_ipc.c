@@ -9,6 +9,9 @@
 #include "os/ipc.h"
 #include "os/mem.h"
 #include "os/proc.h"
+#include "os/revoke.h"
+#include "os/rt.h"
+#include "os/thread.h"
 #include "os/time.h"
 
 /* ---- the kernel ------------------------------------------------------------------------------------------- */
@@ -18,7 +21,8 @@ struct incoming {
     uint64_t w[3];
     uint32_t npages, prot;
     uint64_t events;
-    bool lost; /* the reply that goes out with this wait finds nobody */
+    uint64_t wanted; /* a page that somebody wants back while the server sleeps */
+    bool lost;       /* the reply that goes out with this wait finds nobody */
 };
 static struct incoming script[2000];
 static unsigned nscript, at;
@@ -35,6 +39,43 @@ static unsigned windows_used, pids_alive = 100; /* pids below live */
 static struct os_server server;
 static struct exo_vcpu_page vcpu;
 
+static os_revoke_fn *on_pages;
+static unsigned held;
+
+void os_on_pages(os_revoke_fn *fn)
+{
+    on_pages = fn;
+}
+
+void os_signals_hold(void)
+{
+    held++;
+}
+
+void os_signals_release(void)
+{
+    held--;
+}
+
+static bool locked;
+
+int os_mutex_lock(struct os_mutex *m)
+{
+    (void)m;
+    ck_assert(!locked);
+    ck_assert_uint_gt(held, 0); /* or a notice could come over the holder and wait for it */
+    locked = true;
+    return 0;
+}
+
+int os_mutex_unlock(struct os_mutex *m)
+{
+    (void)m;
+    ck_assert(locked);
+    locked = false;
+    return 0;
+}
+
 struct exo_vcpu_page *os_vcpu(void)
 {
     return &vcpu;
@@ -48,12 +89,15 @@ static unsigned window_of(uint64_t va)
     return (unsigned)window;
 }
 
+static bool pinned;
+
 int64_t reply_wait_or_event(uint64_t token, struct exo_words *words, uint64_t deadline, uint64_t mask,
                             uint64_t *bits)
 {
     const struct incoming *in = &script[at];
 
     (void)deadline;
+    ck_assert(pinned); /* gates lead to the main vcpu */
     if (token && !(at < nscript && in->lost))
         replies[nreplies++] = (struct reply){token, (int64_t)words->w[0]};
     if (at == nscript) {
@@ -63,6 +107,8 @@ int64_t reply_wait_or_event(uint64_t token, struct exo_words *words, uint64_t de
     }
     at++;
     *bits = in->events & mask;
+    if (in->wanted)
+        on_pages(&(struct os_revoke){.kind = EXO_REVOKE_PAGES, .number = 1, .va = in->wanted});
     if (in->lost)
         return -EXO_ETOKEN;
     if (!in->token)
@@ -80,14 +126,19 @@ int64_t reply_wait_or_event(uint64_t token, struct exo_words *words, uint64_t de
     return (int64_t)in->token;
 }
 
-int os_page_unmap(exo_handle_t space, uint64_t va, uint64_t n, uint64_t *done)
+int os_window_clear(uint64_t va, uint64_t npages)
 {
     unsigned window = window_of(va);
 
-    (void)space, (void)n, (void)done;
+    (void)npages;
     windows_used -= window_used[window];
     window_used[window] = false;
     return 0;
+}
+
+void os_thread_pin(bool pin)
+{
+    pinned = pin;
 }
 
 int os_map_region(const struct os_map *what, uint64_t *va)
@@ -327,6 +378,40 @@ START_TEST(buffers) /* F6 */
 }
 END_TEST
 
+/* A client wants its buffer's pages back: the server lets go at once, whatever it was doing for it.  K27 */
+START_TEST(buffers_go_back)
+{
+    struct os_peer *five, *six;
+
+    for (uint64_t badge = 5; badge <= 6; badge++)
+        comes((struct incoming){.token = badge,
+                                .badge = badge,
+                                .w = {OS_OP_CONNECT},
+                                .npages = 4,
+                                .prot = EXO_PROT_READ | EXO_PROT_WRITE});
+    comes((struct incoming){.token = 15, .badge = 5, .w = {OP_LATER}});
+    serve();
+    five = os_peer_find(&server, 5);
+    six = os_peer_find(&server, 6);
+    ck_assert_uint_eq(windows_used, 2);
+    comes((struct incoming){.wanted = (uint64_t)(uintptr_t)five->buf + 4 * PAGE_SIZE}); /* just beside it */
+    comes((struct incoming){.wanted = 0x5000});
+    serve();
+    ck_assert_uint_eq(windows_used, 2);
+    ck_assert(os_peer_waiting(five));
+    for (unsigned i = 0; i < 3; i++)
+        comes((struct incoming){.wanted = (uint64_t)(uintptr_t)five->buf + 3 * PAGE_SIZE});
+    serve();
+    ck_assert_uint_eq(windows_used, 1);
+    ck_assert_ptr_null(five->buf);
+    ck_assert_uint_eq(five->buf_bytes, 0);
+    ck_assert_uint_eq(cancelled, 1);
+    EXPECT(2, 15, -EPIPE);
+    ck_assert_ptr_nonnull(six->buf);
+    ck_assert_uint_eq(held, 0);
+}
+END_TEST
+
 START_TEST(too_many_clients) /* K24 */
 {
     for (unsigned i = 0; i < 10; i++)
@@ -396,6 +481,7 @@ static Suite *suite(void)
     tcase_add_test(t, withdrawn_requests);
     tcase_add_test(t, undelivered_answers);
     tcase_add_test(t, buffers);
+    tcase_add_test(t, buffers_go_back);
     tcase_add_test(t, too_many_clients);
     tcase_add_test(t, events_are_told);
     tcase_add_test(t, random_clients);

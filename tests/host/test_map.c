@@ -147,6 +147,12 @@ static uint64_t count_regions(void)
 
 /* ---- tests ----------------------------------------------------------------------------------------------- */
 
+static bool reads_allowed(uint64_t va, uint64_t access)
+{
+    (void)va;
+    return access == EXO_PROT_READ;
+}
+
 START_TEST(demand_zero_binds_what_is_touched)
 {
     uint64_t va = 0;
@@ -163,6 +169,10 @@ START_TEST(demand_zero_binds_what_is_touched)
     ck_assert(!fault(va + 100 * PAGE_SIZE, EXO_PROT_READ));
     ck_assert(!fault(va - 1, EXO_PROT_READ));
     ck_assert(!fault(va, EXO_PROT_EXEC));
+    ck_assert(
+        !fault(va + 50 * PAGE_SIZE, EXO_PROT_WRITE | EXO_ACCESS_BOUND)); /* the tables do not allow it */
+    host_page_allows = reads_allowed;
+    ck_assert(fault(va + 50 * PAGE_SIZE, EXO_PROT_READ | EXO_ACCESS_BOUND)); /* another vcpu was faster */
     ck_assert(!fault(va + 50 * PAGE_SIZE, EXO_PROT_WRITE | EXO_ACCESS_BOUND));
 }
 END_TEST

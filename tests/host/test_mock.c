@@ -8,6 +8,7 @@
 #include "mem/mem.h"
 #include "os/exo.h"
 #include "os/layout.h"
+#include "rt/arch.h"
 
 static bool fault(uint64_t va, unsigned access)
 {
@@ -177,10 +178,104 @@ START_TEST(write_to_read_only)
 }
 END_TEST
 
+#define BYTES EXO_LARGE_BYTES
+#define N EXO_LARGE_PAGES
+
+static uint64_t large_region(uint64_t npages)
+{
+    struct os_map what = {.kind = OS_REGION_ANON, .prot = RW, .flags = OS_MAP_LARGE, .npages = npages};
+    uint64_t va;
+
+    ck_assert_int_eq(os_map_region(&what, &va), 0);
+    ck_assert_uint_eq(va % BYTES, 0);
+    return va;
+}
+
+static void setup_large(void)
+{
+    setup();
+    mock_frames_left(3 * N + 100);
+}
+
+/* One touch binds 2 MiB; what is left over at the end comes in small pages. */
+START_TEST(large_when_touched)
+{
+    uint64_t va = large_region(2 * N + 5), before = frames();
+    volatile uint8_t *at = (volatile uint8_t *)va;
+
+    at[BYTES + 300 * PAGE_SIZE] = 7;
+    ck_assert(arch_is_large(va + BYTES) && !arch_is_large(va));
+    ck_assert(os_page_bound(va + BYTES) && os_page_bound(va + 2 * BYTES - PAGE_SIZE) && !os_page_bound(va));
+    ck_assert_uint_ge(frames(), before + N);
+    ck_assert_uint_le(frames(), before + N + 3);
+    ck_assert_int_eq(at[BYTES] + at[2 * BYTES - 1], 0);
+    at[2 * BYTES] = 8;
+    ck_assert(!arch_is_large(va + 2 * BYTES));
+    ck_assert_int_eq(os_touch(va, (2 * N + 5) * PAGE_SIZE), 0);
+    ck_assert(arch_is_large(va));
+    ck_assert(at[BYTES + 300 * PAGE_SIZE] == 7 && at[2 * BYTES] == 8);
+    exo_check();
+    ck_assert_int_eq(os_unmap(va, 2 * N + 5), 0);
+    ck_assert_uint_eq(frames(), before);
+}
+END_TEST
+
+/* K15 K19: parts of one are refused, with nothing changed; the whole is not. */
+START_TEST(large_is_changed_whole)
+{
+    uint64_t va = large_region(3 * N);
+    volatile uint8_t *at = (volatile uint8_t *)va;
+    uint64_t before;
+
+    at[0] = 1;
+    at[BYTES] = 2;
+    before = frames();
+    ck_assert_int_eq(os_unmap(va, N - 1), -EINVAL);
+    ck_assert_int_eq(os_unmap(va + PAGE_SIZE, N), -EINVAL);
+    ck_assert_int_eq(os_protect(va + BYTES / 2, N, EXO_PROT_READ), -EINVAL);
+    ck_assert_int_eq(os_protect(va, 1, EXO_PROT_READ), -EINVAL);
+    ck_assert_int_eq(os_discard(va, 1), -EINVAL);
+    ck_assert_int_eq(os_discard(va + BYTES + PAGE_SIZE, 1), -EINVAL);
+    ck_assert_uint_eq(frames(), before);
+    ck_assert_int_eq(os_unmap(va + 2 * BYTES + PAGE_SIZE, 7), 0); /* what is not bound has no parts */
+    ck_assert_int_eq(os_protect(va, 2 * N, EXO_PROT_READ), 0);
+    ck_assert_int_eq(at[0] + at[BYTES], 3);
+    ck_assert_int_eq(os_protect(va, N, RW), 0);
+    at[PAGE_SIZE] = 9;
+    ck_assert_int_eq(os_discard(va, N), 0);
+    ck_assert_uint_le(frames(), before - N);
+    ck_assert_int_eq(at[PAGE_SIZE], 0); /* comes back zeroed, and large */
+    ck_assert(arch_is_large(va));
+    ck_assert_int_eq(os_unmap(va + BYTES, N), 0);
+    ck_assert(!os_page_bound(va + BYTES) && os_page_bound(va));
+    exo_check();
+}
+END_TEST
+
+/* Where there is no run, there are pages; every frame may be the last. */
+START_TEST(small_where_no_run_is)
+{
+    uint64_t va = large_region(N), before = frames();
+    volatile uint8_t *at = (volatile uint8_t *)va;
+
+    if (_i == 0)
+        mock_frames_left(100);
+    else
+        mock_fail(EXO_CALL_page_alloc, (uint64_t)_i, _i == 1 ? EXO_ENOMEM : EXO_EBOUND);
+    at[5 * PAGE_SIZE] = 5;
+    ck_assert(!arch_is_large(va));
+    ck_assert_uint_le(frames(), before + 5); /* and what was begun was given back */
+    ck_assert(!os_page_bound(va) && os_page_bound(va + 5 * PAGE_SIZE));
+    at[6 * PAGE_SIZE] = 6; /* and stays so */
+    ck_assert(!arch_is_large(va));
+    ck_assert_int_eq(os_unmap(va, N), 0);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("libOS on the kernel");
-    TCase *tc = tcase_create("memory"), *stray = tcase_create("stray");
+    TCase *tc = tcase_create("memory"), *large = tcase_create("large"), *stray = tcase_create("stray");
 
     tcase_add_checked_fixture(tc, setup, exo_check);
     tcase_set_timeout(tc, 60);
@@ -191,6 +286,11 @@ static Suite *suite(void)
     tcase_add_test(tc, memory_runs_out_at_every_frame);
     tcase_add_test(tc, heap_grows_and_shrinks);
     suite_add_tcase(s, tc);
+    tcase_add_checked_fixture(large, setup_large, exo_check);
+    tcase_add_test(large, large_when_touched);
+    tcase_add_test(large, large_is_changed_whole);
+    tcase_add_loop_test(large, small_where_no_run_is, 0, 4);
+    suite_add_tcase(s, large);
     tcase_add_checked_fixture(stray, setup, NULL);
     tcase_add_exit_test(stray, stray_touch, 1); /* the sanitizer's word for SIGSEGV */
     tcase_add_exit_test(stray, write_to_read_only, 1);

@@ -312,7 +312,7 @@ static const struct {
     SEGMENT(2, filesz, 8, "no ABI note"),
     {0x1000, 4, UINT32_MAX, "no ABI note"},
     {0x1004, 4, UINT32_MAX, "no ABI note"},
-    {0x1014, 4, 77, "/bin/x: built for version 77 of the kernel's interface; this is version 1"},
+    {0x1014, 4, 77, "/bin/x: built for version 77 of the kernel's interface; this is version 2"},
     {0, 1, 'x', "not an ELF file"},
     {4, 1, 1, "64-bit"},
 };

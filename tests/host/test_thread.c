@@ -12,7 +12,7 @@
 #include "os/rt.h"
 #include "os/thread.h"
 #include "os/time.h"
-#include "rt/rt.h"
+#include "rt/thread_impl.h"
 
 /* ---- the kernel ------------------------------------------------------------------------------------------ */
 
@@ -182,7 +182,7 @@ START_TEST(mutex_excludes)
     for (int i = 0; i < 5; i++)
         os_thread_join(t[i], NULL);
     ck_assert_int_eq(turns, 250);
-    ck_assert_ptr_null(mutex.owner);
+    ck_assert_uint_eq(mutex.owner, 0);
 }
 END_TEST
 
@@ -260,7 +260,7 @@ START_TEST(condition_loses_nothing)
     ck_assert_int_eq(sum, 5050);
     os_mutex_lock(&mutex);
     ck_assert_int_eq(os_cond_wait(&cond, &mutex, host_ticks + 7), -ETIMEDOUT);
-    ck_assert_ptr_eq(mutex.owner, os_thread_self());
+    ck_assert_uint_eq(mutex.owner, (uint64_t)os_thread_self());
     os_mutex_unlock(&mutex);
     os_thread_join(t, NULL);
 }
@@ -371,7 +371,7 @@ START_TEST(held_signals_come_on_release)
     ck_assert_int_eq(caught[SIGUSR1], 1);
     ck_assert_int_eq(os_signal_raise(SIGUSR1), 0);
     ck_assert_int_eq(caught[SIGUSR1], 2);
-    ck_assert_uint_eq(rt.hold, 0);
+    ck_assert_uint_eq(rt_self()->hold, 0);
 }
 END_TEST
 
@@ -468,6 +468,133 @@ START_TEST(errors_have_words)
 }
 END_TEST
 
+/* ---- revocation: handled as signals are, and a sleeper sleeps on.  K27 ----------------------------------------- */
+
+static struct os_revoke heard;
+static unsigned nheard, spares, others;
+
+static void hears(const struct os_revoke *what)
+{
+    ck_assert_uint_eq(rt_self()->hold, 0);
+    heard = *what;
+    nheard++;
+}
+
+static void spare(void)
+{
+    spares++;
+}
+
+static void hears_pages(const struct os_revoke *what)
+{
+    others += what->kind == EXO_REVOKE_PAGES;
+}
+
+static void notice(uint64_t kind, uint64_t number)
+{
+    host_vcpu->revoke = (struct exo_revoke){.deadline = 77, .va = 0x5000, .space = 3};
+    os_upcall(EXO_UPCALL_REVOKE, kind, number, host_vcpu);
+}
+
+START_TEST(revocation_is_told)
+{
+    os_on_revoke(hears);
+    os_on_pages(hears_pages);
+    os_signals_hold();
+    notice(EXO_REVOKE_FRAMES, 5);
+    notice(EXO_REVOKE_FRAMES, 6); /* the later one counts */
+    ck_assert_uint_eq(nheard, 0);
+    os_signals_release();
+    ck_assert_uint_eq(nheard, 1);
+    ck_assert_int_eq(heard.kind, EXO_REVOKE_FRAMES);
+    ck_assert_uint_eq(heard.number, 6);
+    ck_assert_uint_eq(heard.deadline, 77);
+    ck_assert_uint_eq(heard.va, 0x5000);
+    ck_assert_uint_eq(heard.space, 3);
+    os_signals_hold();
+    notice(EXO_REVOKE_TAKEN, 5);
+    notice(EXO_REVOKE_TAKEN, 6); /* what was taken adds up */
+    notice(99, 1);               /* of a later kernel */
+    notice(0, 1);
+    os_signals_release();
+    ck_assert_uint_eq(nheard, 2);
+    ck_assert_uint_eq(heard.number, 11);
+    os_signals_hold();
+    notice(EXO_REVOKE_PAGES, 1);
+    os_signals_release();
+    ck_assert_uint_eq(others, 1);
+    ck_assert_int_eq(heard.kind, EXO_REVOKE_PAGES);
+    os_on_revoke(NULL);
+    os_set_spare(spare);
+    os_signals_hold();
+    notice(EXO_REVOKE_FRAMES, 5);
+    notice(EXO_REVOKE_PAGES, 5);
+    os_signals_release();
+    ck_assert_uint_eq(nheard, 3);
+    ck_assert_uint_eq(spares, 1);
+}
+END_TEST
+
+/* The kernel that only knows `wait` tells of a revocation in the first one. */
+static void asking_kernel(enum exo_call number, uint64_t x[8])
+{
+    ck_assert_int_eq(number, EXO_CALL_wait);
+    if (waits++ == 0)
+        notice(EXO_REVOKE_FRAMES, 9);
+    else
+        host_ticks = max_u64(host_ticks, x[1]);
+    x[0] = 0;
+}
+
+START_TEST(revocation_interrupts_nobody)
+{
+    uint64_t delivered = os_signals_delivered();
+
+    host_exo_call = asking_kernel;
+    os_on_revoke(hears);
+    ck_assert_int_eq(os_sleep_until(5000), 0);
+    ck_assert_uint_eq(host_ticks, 5000);
+    ck_assert_uint_eq(nheard, 1);
+    ck_assert(!os_signal_came(delivered));
+    /* One that ends a call that is made with signals held waits for their release; the call is made again. */
+    os_signals_hold();
+    notice(EXO_REVOKE_FRAMES, 1);
+    ck_assert(!os_signal_came(delivered));
+    ck_assert_uint_eq(rt_self()->noted, 0);
+    ck_assert_uint_eq(nheard, 1);
+    os_signals_release();
+    ck_assert_uint_eq(nheard, 2);
+    os_signals_hold();
+    rt_self()->noted |= 1ull << SIGUSR1;
+    ck_assert(os_signal_came(delivered));
+    rt_self()->noted = 0;
+    os_signals_release();
+}
+END_TEST
+
+START_TEST(victims)
+{
+    struct exo_victim *v = host_vcpu->victims;
+
+    ck_assert_int_eq(os_victims_add(0x1001, 1), -EINVAL);
+    ck_assert_int_eq(os_victims_add(0x1000, 0), -EINVAL);
+    for (int i = 0; i < (int)EXO_VICTIMS; i++)
+        ck_assert_int_eq(os_victims_add(0x1000, 5), i);
+    ck_assert_int_eq(os_victims_add(0x1000, 5), -EAGAIN);
+    v[3].taken = 4;
+    ck_assert_uint_eq(os_victims_taken(3), 4);
+    ck_assert_uint_eq(os_victims_taken(16), 0);
+    ck_assert_uint_eq(os_victims_taken(-1), 0);
+    os_victims_remove(3);
+    os_victims_remove(-1);
+    os_victims_remove(16);
+    ck_assert_uint_eq(v[3].npages, 0);
+    ck_assert_int_eq(os_victims_add(0x2000, 6), 3);
+    ck_assert_uint_eq(v[3].va, 0x2000);
+    ck_assert_uint_eq(v[3].taken, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("thread");
@@ -493,6 +620,9 @@ int main(void)
     tcase_add_exit_test(tc, default_action_ends_with_the_signal, 77);
     tcase_add_test(tc, time_does_not_overflow);
     tcase_add_test(tc, errors_have_words);
+    tcase_add_test(tc, revocation_is_told);
+    tcase_add_test(tc, revocation_interrupts_nobody);
+    tcase_add_test(tc, victims);
     suite_add_tcase(suite, tc);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

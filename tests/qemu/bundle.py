@@ -66,7 +66,7 @@ PROGRAM_HEADER = "<IIQQQQQQ"
 RX, RW, RWX = 5, 6, 7
 
 
-def elf(segments, entry=0x400000, machine=183, kind=2, code=b"\x00\x00\x00\x14", version=1):
+def elf(segments, entry=0x400000, machine=183, kind=2, code=b"\x00\x00\x00\x14", version=2):
     """A small executable: segments are (flags, va, file offset or None, file bytes, memory bytes). The code is a
     branch to itself, so a program that is let run is noticed by its silence. Its note says that it was built for this
     version of the kernel's interface (None: no note)."""
@@ -92,11 +92,11 @@ def dtc(data, source, target):
     return done.stdout
 
 
-def machine_tree(memory="128M", gic=3):
+def machine_tree(memory="128M", gic=3, el2=False, cpus=1, more=""):
     """The device tree source that QEMU makes for such a machine, with a bundle at BUNDLE_AT of BUNDLE_BYTES."""
     path = write("machine.dtb", b"")
-    subprocess.run([QEMU, "-machine", f"virt,gic-version={gic},dumpdtb={path}", "-cpu", "cortex-a76", "-m", memory,
-                    "-nic", "none", "-display", "none"], check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    subprocess.run([QEMU, "-machine", f"virt,gic-version={gic},virtualization={'on' if el2 else 'off'}{more},dumpdtb={path}",
+                    "-cpu", "cortex-a76", "-smp", str(cpus), "-m", memory, "-nic", "none", "-display", "none"], check=True, capture_output=True, stdin=subprocess.DEVNULL)
     source = dtc(read(path), "dtb", "dts").decode()
     return source.replace("chosen {", "chosen {\nlinux,initrd-start = <0x0 BUNDLE_AT>;\nlinux,initrd-end = <0x0 BUNDLE_END>;", 1)
 
@@ -133,9 +133,9 @@ def boot_tree(source, bundle, start=BUNDLE_AT, end=None):
     return dtc(source.replace("BUNDLE_AT", hex(start)).replace("BUNDLE_END", hex(end)).encode(), "dts", "dtb")
 
 
-def by_hand(tree, bundle=b""):
+def by_hand(tree, bundle=b"", stub=None):
     """How a Machine starts with this tree and this bundle: keyword arguments."""
-    stub = struct.pack("<4I", *STUB) + struct.pack("<QQ", TREE_AT if tree else 0, KERNEL_AT)
+    stub = stub or struct.pack("<4I", *STUB) + struct.pack("<QQ", TREE_AT if tree else 0, KERNEL_AT)
     more = []
     for at, data, start in ((STUB_AT, stub, ",cpu-num=0"), (KERNEL_AT, read(KERNEL), ""), (TREE_AT, tree, ""),
                             (BUNDLE_AT, bundle, "")):

@@ -14,11 +14,14 @@ import selectors
 import subprocess
 import time
 
+import stretch
+
 OUT = os.environ.get("CORBEL_OUT", "build/aarch64")
 KERNEL = os.environ.get("CORBEL_KERNEL", OUT + "/exo/Image")
 BUNDLE = os.environ.get("CORBEL_BUNDLE", OUT + "/bundle.cpio")
 TEST_BUNDLE = os.environ.get("CORBEL_TEST_BUNDLE", OUT + "/test-bundle.cpio")
 QEMU = os.environ.get("CORBEL_QEMU", "qemu-system-aarch64")
+SMP = os.environ.get("SMP", "1")  # processors, where a suite does not say
 SECONDS = 120
 ESCAPE = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -29,20 +32,24 @@ class Silence(Exception):
 
 class Machine:
     def __init__(self, bundle=BUNDLE, memory="128M", gic=3, el2=False, cpu="cortex-a76", append="", kernel=KERNEL,
-                 more=()):
-        self.command = [QEMU, "-machine", f"virt,gic-version={gic},virtualization={'on' if el2 else 'off'}",
-                        "-cpu", cpu, "-m", memory, "-nic", "none", "-display", "none", "-no-reboot", "-monitor", "none",
+                 iommu=False, more=(), metered=True):
+        shape = f"virt,gic-version={gic},virtualization={'on' if el2 else 'off'}" + (",iommu=smmuv3" if iommu else "")
+        self.command = [QEMU, "-machine", shape,
+                        "-cpu", cpu, "-m", memory, "-smp", SMP, "-nic", "none", "-display", "none", "-no-reboot", "-monitor", "none",
                         "-serial", "stdio"]
         for flag, value in (("-kernel", kernel), ("-initrd", bundle), ("-append", append)):
             if value:
                 self.command += [flag, value]
         self.command += more
+        self.meter = stretch.meter(kernel, QEMU) if metered else None
+        self.measured = None  # with a meter: what it said, once the machine has ended
         self.raw = b""
         self.at = 0
         self.process = None
 
     def __enter__(self):
-        self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        command = self.command + (self.meter.words if self.meter else [])
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT)
         os.set_blocking(self.process.stdout.fileno(), False)
         return self
@@ -54,6 +61,8 @@ class Machine:
         self.process.stdin.close()
         self._read()
         self.process.stdout.close()
+        if self.meter:
+            self.measured = self.meter.result()
 
     def _read(self):
         """What has come; False at the end."""

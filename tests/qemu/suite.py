@@ -15,6 +15,7 @@ import concurrent.futures
 import threading
 import time
 
+import stretch
 from machine import Machine, Silence
 from shell import Shell
 
@@ -35,13 +36,16 @@ class Report:
         self.lines = []
         self.passed = self.failed = 0
         self.last = self.shown = None
+        self.machines = []
 
     def machine(self, **how):
         self.last = Machine(**how)
+        self.machines.append(self.last)
         return self.last
 
     def shell(self, **how):
         self.last = Shell(**how)
+        self.machines.append(self.last)
         return self.last
 
     def ok(self, what):
@@ -86,10 +90,13 @@ def run_job(name, function):
         report.fail(str(silence), report.transcript())
     except Exception as error:  # pylint: disable=broad-except
         report.fail(f"{type(error).__name__}: {error}", report.transcript())
+    for machine in report.machines:
+        if machine.measured:
+            stretch.note(name.split(".")[0], machine.measured)
     return report, time.monotonic() - started
 
 
-def run_all(jobs, timing):
+def run_all(jobs, timing, write_bounds=False):
     passed = failed = 0
     lock = threading.Lock()
     with concurrent.futures.ThreadPoolExecutor(JOBS_AT_ONCE) as pool:
@@ -101,4 +108,10 @@ def run_all(jobs, timing):
                     print(f"# {report.name}: {seconds:.1f} s", flush=True)
             passed += report.passed
             failed += report.failed
+    if stretch.ON and jobs:
+        lines, more_passed, more_failed = stretch.report(len(jobs) == len(JOBS), write_bounds)
+        if lines:
+            print("\n".join(lines), flush=True)
+        passed += more_passed
+        failed += more_failed
     return passed, failed

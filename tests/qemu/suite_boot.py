@@ -39,9 +39,9 @@ def newest(report):
 
 @job("odd")
 def odd(report):
-    """Memory of no round size; processors that stay asleep."""
+    """Memory of no round size; processors that are idle."""
     works(report, "B1 97 MiB", memory="97M")
-    works(report, "C4 four processors, of which one is used so far", cpus=4)
+    works(report, "C4 four processors, of which one has work so far", cpus=4)
 
 
 LINES = (("echo 'a  b' \"c\"; echo d", "a  b c\nd\n", 0), ("true", "", 0), ("false", "", 1), ("exit 42", "", 42),

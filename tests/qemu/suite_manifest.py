@@ -11,13 +11,13 @@ from suite import job
 CODE = (RX, 0x400000, None, 4, 4)
 
 
-def files():
-    return bundle.unpack(bundle.read(BUNDLE))
+def files(path=BUNDLE):
+    return bundle.unpack(bundle.read(path))
 
 
-def with_manifest(edit):
+def with_manifest(edit, path=BUNDLE):
     """The bundle, its manifest's source edited."""
-    sound = files()
+    sound = files(path)
     source = bundle.dtc(sound["manifest.dtb"], "dtb", "dts").decode()
     edited = edit(source)
     if edited == source:
@@ -112,8 +112,8 @@ def grants(report):
           with_manifest(lambda s: re.sub(r"(shell \{.*?memory = )<[^>]*>", r"\1<0x8000000>", s, flags=re.S)))
     stops(report, "B6 a device that the machine does not have", "init: .*(/bin/sh|shell).*nosuch|init: .*nosuch",
           with_manifest(after(SHELL, 'devices = "/nosuch";')))
-    stops(report, "C1 slices of a processor that is not there", "init: .*/bin/sh .*slices of CPU 7",
-          with_manifest(after(SHELL, "slices = <7 0 4>;")))
+    stops(report, "C1 slices of a processor that is not there", "init: .*/bin/sh .*slices of CPU 77",
+          with_manifest(after(SHELL, "slices = <77 0 4>;")))
     goes_on(report, "B6 one program of several that is not in the bundle", 'init: the bundle has no file "/bin/more"',
             with_manifest(instead(SHELL, 'more { path = "/bin/more"; start = <9>; memory = <0x400>; };\n' + SHELL)))
 

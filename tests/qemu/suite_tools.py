@@ -3,7 +3,7 @@ import re
 import time
 
 import bundle
-from machine import TEST_BUNDLE, Silence
+from machine import SMP, TEST_BUNDLE, Silence
 from shell import PROMPT
 from suite import job
 from suite_manifest import SHELL, after, with_manifest
@@ -90,39 +90,95 @@ def long_files(report):
                      "500\n10000:0123456789 line 299\n")
 
 
+CPUS = int(SMP)
+
+
+def smp(count):
+    """So many CPUs.  What waits for another CPU takes as long as the host lets it, so stretches are measured where there is one."""
+    return {"more": ("-smp", str(count)), "metered": count == 1}
+
+
+def set_name(first, last):
+    return str(first) if first == last else f"{first} to {last}"
+
+
+def all_free(first, last):
+    return f"CPU{'s' if last > first else ''} {set_name(first, last)}: 64 of 64 slots go to whoever is ready\n"
+
+
 def frames_by_kind(said):
     return {kind: int(n) for kind, n in re.findall(r"^(\w+) +(\d+) +\d+$", said, re.M)}
 
 
-def look(report, what, **how):
-    with report.shell(**how) as sh:
+def look(report, what, cpus=CPUS, **how):
+    with report.shell(**how, **smp(cpus)) as sh:
         said, status = sh.run("exoinfo -a")
         first, last = map(int, re.search(r"frames (\d+) to (\d+);", said).groups())
         nframes = last - first + 1
+        kinds = frames_by_kind(said.split("\n\n")[1])
         report.check(f"T4 {what}: the frames that are counted are those that the kernel counts", status == 0, said)
-        report.equal(f"T4 {what}: and all there are", sum(frames_by_kind(said).values()), nframes)
+        report.equal(f"T4 {what}: and all there are", (kinds.pop("all"), sum(kinds.values())), (nframes, nframes))
+        paid = re.findall(r"^(?:\d+ \S+|kernel)((?: +\d+){7})$", said, re.M)
+        report.equal(f"T4 {what}: every frame in use is paid for by the kernel or somebody who lives",
+                     [sum(int(row.split()[i]) for row in paid) for i in range(7)],
+                     [kinds[k] for k in ("user", "table", "space", "env", "vcpu", "caps", "iotable")])
         per_letter = int(re.search(r"a letter is (\d+) frames", said).group(1))
         drawn = "".join(re.findall(r"^ *[0-9a-f]+  ([-.utsevciKI]+)$", said, re.M))
         report.equal(f"T4 {what}: the map has all of them", len(drawn), -(-nframes // per_letter))
         report.check(f"T4 {what}: tables, programs and free memory are on it", set("Iu.") <= set(drawn), drawn)
-        report.check(f"T4 {what}: the log", re.search(r"cpu 0, log: (\d+) bytes.*\ncorbel: ABI 1, ", said), said)
-        report.check(f"T4 {what}: slices", "64 of 64 slots go to whoever is ready" in said, said)
+        report.check(f"T4 {what}: the log", re.search(rf"CPU 0, log: (\d+) bytes.*\ncorbel: ABI \d+, (.*\n)+{cpus} processors?\n", said), said)
+        report.check(f"T4 {what}: slices", all_free(0, cpus - 1) in said, said)
+        report.equal(f"T4 {what}: each CPU is there", [int(row[0]) for row in counters(said)], list(range(cpus)))
+        objects(report, what, said, kinds, cpus)
+
+
+def counters(said):
+    """CPU, calls, interrupts, kicks among them, switches, upcalls, idle share, who runs."""
+    return re.findall(r"^ *(\d+) +(\d+) +(\d+) +(\d+) +(\d+) +(\d+) +(\d+\.\d)  (-|\d+ \S+)$", said, re.M)
+
+
+def objects(report, what, said, kinds, cpus):
+    spaces = re.findall(r"^ *\d+ +(\d+)  (-|[\d, to]*\d) +(\d+ \S+)$", said.split("TLBs of CPUs")[1].split("\n\n")[0], re.M)
+    vcpus = re.findall(r"^ *\d+ +(\d+) +(\d+)  (runs|-) +(\d+ \S+)$", said.split("ran/ms")[1].split("\n\n")[0], re.M)
+    mine = [s for s in spaces if s[2].endswith(" exoinfo")]
+    runs = [v for v in vcpus if v[3].endswith(" exoinfo")]
+    report.equal(f"T4 {what}: every space and vcpu is listed", (len(spaces), len(vcpus)), (kinds["space"], kinds["vcpu"]))
+    report.check(f"T4 {what}: one's own space has an ASID, and is on the CPU where one runs, as one's vcpu says",
+                 len(mine) == len(runs) == 1 and int(mine[0][0]) > 0 and mine[0][1] == runs[0][0] and runs[0][2] == "runs", said)
+    asids = [s[0] for s in spaces if s[1] != "-"]
+    report.check(f"T4 {what}: no two spaces share an ASID", len(set(asids)) == len(asids) > 3, said)
+    running = {row[0]: row[7] for row in counters(said)}
+    report.check(f"T4 {what}: the CPU says so too", running[runs[0][0]] == runs[0][3], said)
+    report.check(f"T4 {what}: the boot CPU called and switched", int(counters(said)[0][1]) > 100 and int(counters(said)[0][4]) > 10, said)
+    report.check(f"T4 {what}: others were kicked", all(int(row[3]) > 0 for row in counters(said)[1:]), said)
+    locks = {name: (taken, int(contended)) for name, taken, contended in
+             re.findall(r"^(\w+(?: \d+)?) +(\d+|-) +(\d+)(?:  all of them)?$", said.split(" contended\n")[1].split("\n\n")[0], re.M)}
+    report.check(f"T4 {what}: locks: the world's, the CPUs', the frames' were taken",
+                 all(int(locks[name][0]) > 0 for name in ("world", "cpu 0", "frames")), said)
+    report.equal(f"T4 {what}: each CPU's lock", [n for n in locks if n.startswith("cpu ")], [f"cpu {i}" for i in range(cpus)])
 
 
 @job("exoinfo")
 def exoinfo(report):
     look(report, "64 MiB", memory="64M")
     look(report, "4 GiB", memory="4G")
+    look(report, "8 CPUs", cpus=8)
     with report.shell() as sh:
-        report.equal("T4 -s shows slices alone", sh.run("exoinfo -s")[0],
-                     "cpu 0, slots by owner:\n  64 of 64 slots go to whoever is ready\n\n")
+        report.equal("T4 -s shows slices alone", sh.run("exoinfo -s")[0], all_free(0, CPUS - 1) + "\n")
+        for option, head in (("-c", r" *CPU +calls .*"), ("-p", r" *space +ASID .*"), ("-v", r" *vcpu +CPU .*"), ("-k", r"lock +taken .*")):
+            said, status = sh.run(f"exoinfo {option}")
+            report.check(f"T4 {option} shows that alone", status == 0 and re.fullmatch(rf"{head}\n([^\n]+\n)+\n", said), said)
         said, status = sh.run("exoinfo -m -n 1 | grep -c u")
         report.check("T4 a map with a letter for each frame", status == 0 and int(said) > 5, said)
+        said, status = sh.run("exoinfo -i")
+        taken = re.search(r"^ +33 +(\d+)  \d+ consoled$", said, re.M)
+        report.check("T4 the console's line, and how often it was taken", status == 0 and taken and int(taken.group(1)) > 0, said)
+        report.check("T4 the lines that messages raise", "messages to 0x8090040 raise lines 8192 to 9215" in said, said)
         for line in ("exoinfo -n 0", "exoinfo x", "exoinfo -n"):
             report.equal(f"P8 {line} is wrong use", sh.run(line)[1], 2)
         sh.run("cp /bin/exoinfo /tmp/mine; cp /bin/top /tmp/top")
         report.equal("K2 a copy of it is not granted the tables", sh.run("/tmp/mine; /tmp/mine -l; /tmp/top"),
-                     ("exoinfo: the kernel's tables: the manifest entry does not grant `info`\n" * 3
+                     ("exoinfo: the kernel's tables: the manifest entry does not grant `info`\n" * 2
                       + "top: the kernel's tables: the manifest entry does not grant `info`\n", 1))
 
 
@@ -131,11 +187,49 @@ def slices(report):
     owned = bundle.write("slices.cpio", with_manifest(after(SHELL, "slices = <0 0 4>, <0 8 1>, <0 62 2>;")))
     with report.shell(bundle=owned) as sh:
         said, status = sh.run("exoinfo -s")
-        report.check("T4 slices by owner", status == 0 and re.search(r"^  \d+ sh +0 to 3, 8, 62 to 63\n  57 of 64 slots go to", said, re.M), said)
+        others = all_free(1, CPUS - 1) if CPUS > 1 else ""
+        report.check("T4 slices by owner", status == 0 and re.fullmatch(
+            r"CPU 0, slots by owner:\n  \d+ sh +0 to 3, 8, 62 to 63\n  57 of 64 slots go to whoever is ready\n" + others + "\n", said), said)
+    # Slices of another CPU: the program begins there.  Those of a second one are its to bind, and nobody's yet.
+    owned = bundle.write("slices.cpio", with_manifest(after(SHELL, "slices = <1 0 4>, <2 8 1>;")))
+    with report.shell(bundle=owned, **smp(3)) as sh:
+        said, status = sh.run("exoinfo -s; exoinfo -v")
+        report.check("C1 slices of CPU 1", status == 0 and re.match(
+            r"CPU 1, slots by owner:\n  \d+ sh +0 to 3\n  60 of 64 slots go to whoever is ready\nCPUs 0, 2: 64 of 64 slots", said), said)
+        report.check("C1 who has them runs there", re.search(r"^ *\d+ +1 +\d+ .* \d+ sh$", said, re.M), said)
 
 
 HEAD = (r"up \d+:\d\d:\d\d, (\d+) processes; frames: (\d+) free, (\d+) used, \d+ the kernel's\n"
-        r"idle (\d+\.\d) %; a second: (\d+) calls, (\d+) interrupts, (\d+) switches; over (\d+\.\d) s\n")
+        r"idle (\d+\.\d) %; a second: (\d+) calls, (\d+) interrupts, (\d+) switches; over (\d+\.\d) s\n"
+        r"busy/%, by CPU:((?: +\d+)+)\n")
+ROW = r"^ *\d+ +\d+ [NRZ] +(\d+\.\d) +(\d+\.\d\d) +(\d+) +[-+]\d+ +\d+ +\d+ (\S+)$"
+
+
+def rows(said):
+    """Of the last page: name, share of a CPU, seconds, KiB; in the page's order."""
+    return [(n, float(c), float(t), int(k)) for c, t, k, n in re.findall(ROW, said.split("NAME\n")[-1], re.M)]
+
+
+def busy(said):
+    return [int(n) for n in re.findall(HEAD, said)[-1][8].split()]
+
+
+@job("top-smp")
+def top_smp(report):
+    """One that runs all the time on a CPU of its own, never switched, has all of that CPU's time; and what it may use is counted once."""
+    spin = "\n spin { path = \"/bin/spin\"; memory = <0x2000>; slices = <2 0 1>; reaches = \"console\", \"fs\"; };"
+    data = with_manifest(lambda source: source.replace("template {", spin.strip() + "\n template {", 1), TEST_BUNDLE)
+    with report.shell(bundle=bundle.write("spin.cpio", data), **smp(4)) as sh:
+        said, status = sh.run("spin & top -b -n 3 -d 1; exoinfo -v; exoinfo -c; kill -9 $!; wait")
+        share = {n: c for n, c, _, _ in rows(said.split("vcpu  CPU")[0])}
+        first, last = (float(t) for t in re.findall(r" (\d+\.\d\d) .* spin$", said.split("vcpu  CPU")[0], re.M)[::2])
+        report.check("T4 all of its CPU's time", share["spin"] > 95 and busy(said)[2] > 95, said)
+        report.check("T4 two seconds in two", 1.8 < last - first < 3, said)
+        report.check("T4 the CPUs that have nothing are idle", max(busy(said)[1], busy(said)[3]) < 20, said)
+        ran = re.search(r"^ *\d+ +2 +(\d+)  runs +\d+ spin$", said, re.M)
+        report.check("T4 exoinfo: it runs there, and for how long", ran and int(ran.group(1)) >= last * 1000, said)
+        report.check("T4 exoinfo: so does the CPU, or exoinfo itself looks from there",
+                     re.fullmatch(r"\d+ (spin|exoinfo)", counters(said)[2][7]), said)
 
 
 @job("top")
@@ -146,11 +240,17 @@ def top(report):
         report.equal("T4 so many pages, and the end", (len(pages), status), (3, 0))
         report.check("T4 without escape codes", b"\x1b[H" not in sh.raw and b"\x1b[2J" not in sh.raw)
         report.check("T4 a machine that waits is idle", float(pages[2][3]) > 50 and 0.4 < float(pages[2][7]), said)
-        names = re.findall(r"^ *\d+ +\d+ [NRZ] +(\d+) +[-+]\d+ +\d+ +\d+ (\S+)$", said.split("\n\nup ")[-1], re.M)
-        report.check("T4 everybody is shown", {n for _, n in names} >= {"init", "consoled", "fsd", "sh", "top"}, said)
-        report.equal("T4 by memory in use", [int(k) for k, _ in names], sorted((int(k) for k, _ in names), reverse=True))
-        said, _ = sh.run("spin & top -b -n 2 -d 1; kill -9 $!; wait")
-        report.check("T4 a machine that computes is not idle", float(re.findall(HEAD, said)[1][3]) < 5, said)
+        report.equal("T4 each CPU has its place", len(busy(said)), CPUS)
+        report.check("T4 everybody is shown", {r[0] for r in rows(said)} >= {"init", "consoled", "fsd", "sh", "top"}, said)
+        order = [(share, kib) for _, share, _, kib in rows(said)]
+        report.equal("T4 by time, then by memory in use", order, sorted(order, reverse=True))
+        report.check("T4 what a machine that waits spends is little", sum(share for share, _ in order) < 50 * CPUS, said)
+        said, _ = sh.run("spin & top -b -n 2 -d 2; kill -9 $!; wait")
+        report.check("T4 a machine that computes is not idle", max(busy(said)) > 95 and float(re.findall(HEAD, said)[1][3]) < 5 + 100 * (1 - 1 / CPUS), said)
+        name, share, seconds, _ = rows(said)[0]
+        report.check("T4 who computes is first, with most of a CPU", name == "spin" and 50 < share < 103 and seconds > 1, said)
+        sums = sum(r[1] for r in rows(said))
+        report.check("T4 what all had is what the CPUs were busy", abs(sums - sum(busy(said))) < 12, said)
         report.equal("T4 into a pipe", sh.run("top -n 1 | grep -c idle"), ("1\n", 0))
         for line in ("top -d 0", "top -d x", "top -n 0", "top x"):
             report.equal(f"P8 {line} is wrong use", sh.run(line)[1], 2)

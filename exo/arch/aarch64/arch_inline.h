@@ -3,7 +3,7 @@
  *   user    39 bits, TTBR0, ASID-tagged         0x00_0000_0000 to 0x7f_ffff_ffff
  *   kernel  39 bits, TTBR1, global
  *     LINEAR_BASE  0xffffff8000000000  RAM at its physical address, 510 GiB, writable, never executable
- *     DEVICE_BASE  0xffffffff80000000  device registers that the kernel drives
+ *     DEVICE_BASE  0xffffffff80000000  device registers that the kernel drives, other CPUs' stacks
  *     IMAGE_BASE   0xffffffffc0000000  the kernel's image, 4 KiB pages, W^X
  *
  * Descriptors: Arm ARM, D8.3 "Translation table descriptor formats". */
@@ -85,6 +85,19 @@ static inline bool arch_irq_pending(void)
     return isr != 0;
 }
 
+static inline bool arch_irqs_off(void)
+{
+    uint64_t daif;
+
+    __asm__ volatile("mrs %0, daif" : "=r"(daif));
+    return daif & 1 << 7;
+}
+
+static inline void arch_relax(void)
+{
+    __asm__ volatile("yield");
+}
+
 static inline uint64_t arch_atomic_or(uint64_t *word, uint64_t bits)
 {
     return __atomic_fetch_or(word, bits, __ATOMIC_ACQ_REL);
@@ -117,9 +130,16 @@ static inline pte_t pte_leaf(paddr_t pa, unsigned prot, unsigned max, enum memor
     return pte;
 }
 
+/* A large page (block descriptor), one level above the pages. */
+static inline pte_t pte_block(paddr_t pa, unsigned prot, unsigned max, enum memory_type memory)
+{
+    return pte_leaf(pa, prot, max, memory) & ~(pte_t)PTE_TABLE;
+}
+
+/* Above the lowest level: a block lacks the bit, valid or not. */
 static inline bool pte_is_table(pte_t pte)
 {
-    return pte & PTE_VALID; /* above the lowest level there are no blocks */
+    return pte & PTE_TABLE;
 }
 
 static inline paddr_t pte_paddr(pte_t pte)
@@ -144,6 +164,23 @@ static inline unsigned pte_max(pte_t pte)
 static inline enum memory_type pte_memory(pte_t pte)
 {
     return (pte >> PTE_ATTR_SHIFT & 7) == MAIR_DEVICE ? MEMORY_DEVICE : MEMORY_NORMAL;
+}
+
+/* Stream table entry and context descriptor of the SMMUv3: smmu.c. */
+struct arch_stream {
+    uint64_t word[8];
+} __attribute__((aligned(64)));
+struct arch_domain {
+    uint64_t word[8];
+} __attribute__((aligned(64)));
+#define ARCH_STREAM_VALID 1ull
+#define ARCH_STREAM_DOMAIN 0x000fffffffffffc0ull
+
+static inline struct arch_domain *arch_stream_domain(const struct arch_stream *stream)
+{
+    if (!(stream->word[0] & ARCH_STREAM_VALID))
+        return NULL;
+    return phys_to_virt((paddr_t){stream->word[0] & ARCH_STREAM_DOMAIN});
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* What assembly and C must agree on; offsets are checked in cpu.c. */
+/* What assembly and C must agree on; offsets are checked in cpu.c and smp.c. */
 #ifndef EXO_ARCH_ASM_H
 #define EXO_ARCH_ASM_H
 
@@ -11,6 +11,10 @@
 #define CPU_CURRENT 0
 #define CPU_RESCHED 8
 #define CPU_CALLS 16
+#define CPU_PANIC_STACK 24
+
+#define SECONDARIES 15     /* EXO_CPUS_MAX - 1 */
+#define SECONDARY_BYTES 64 /* struct secondary; it begins with affinity and stack */
 
 #define REGS_X(n) ((n)*8)
 #define REGS_SP 248    /* and pc */

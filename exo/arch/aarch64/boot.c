@@ -1,18 +1,17 @@
-/* The machine's own part of boot, and the devices that the kernel drives itself: console, timer, power. */
+/* The machine's own part of boot, and the devices that the kernel drives itself: console and timer. */
 #include "arch/arch.h"
 #include "cpu.h"
 #include "gic.h"
 #include "main.h"
 #include "mmu.h"
 #include "panic.h"
+#include "psci.h"
 #include "space.h"
 #include "tree.h"
 
 #define TREE_MAX_BYTES 0x200000u
 
-extern char text_start[], image_end[];
-
-static struct cpu boot_cpu;
+extern char text_start[], image_end[], panic_stack_top[];
 
 /* ---- console: PL011 (ARM DDI 0183), polled, for last words --------------------------------------------------- */
 
@@ -52,32 +51,6 @@ static void console_init(void)
         uart = mmu_map_device(reg.base, PAGE_SIZE);
 }
 
-/* ---- power: PSCI (DEN 0022) --------------------------------------------------------------------------------- */
-
-enum psci { PSCI_SYSTEM_OFF = 0x84000008u, PSCI_SYSTEM_RESET = 0x84000009u };
-static enum { CONDUIT_NONE, CONDUIT_HVC, CONDUIT_SMC } conduit;
-
-static void psci_init(void)
-{
-    static const char *const compatible[] = {"arm,psci-1.0", "arm,psci-0.2", NULL};
-    const char *method = tree_find(compatible) < 0 ? NULL : tree_text("/psci", "method");
-
-    if (method)
-        conduit = method[0] == 'h' ? CONDUIT_HVC : CONDUIT_SMC;
-}
-
-void arch_stop(enum exo_stop_how how)
-{
-    register uint64_t x0 __asm__("x0") = how == EXO_STOP_RESET ? PSCI_SYSTEM_RESET : PSCI_SYSTEM_OFF;
-
-    if (conduit == CONDUIT_HVC)
-        __asm__ volatile("hvc #0" : "+r"(x0) : : "x1", "x2", "x3", "memory");
-    else if (conduit == CONDUIT_SMC)
-        __asm__ volatile("smc #0" : "+r"(x0) : : "x1", "x2", "x3", "memory");
-    for (;;)
-        __asm__ volatile("wfi");
-}
-
 /* ---- timer --------------------------------------------------------------------------------------------------- */
 
 /* The virtual timer's line: third of the node's interrupts, a private line (first cell 1, 16 and up). */
@@ -107,7 +80,8 @@ void arch_boot(uint64_t tree_pa, uint64_t image_pa)
     struct tree_range image = {image_pa, (uint64_t)(image_end - text_start)};
     uint32_t tree_bytes;
 
-    arch_cpu_init(&boot_cpu);
+    arch_cpu_init(cpu_next());
+    cpu_this()->panic_stack = panic_stack_top;
     if (tree_pa == 0)
         boot_fail("no device tree was handed over");
     if (tree_peek((const void *)tree_pa, TREE_MAX_BYTES)) { /* one to one, for now */

@@ -3,6 +3,7 @@
 
 #include "arch/arch.h"
 #include "asm.h"
+#include "gic.h"
 #include "panic.h"
 
 #define CPACR_FP_KERNEL (1ull << 20) /* the kernel may, the user traps */
@@ -13,6 +14,7 @@ _Static_assert(offsetof(struct cpu, resched) == CPU_RESCHED, "entry.S knows this
 _Static_assert(offsetof(struct cpu, calls) == CPU_CALLS, "entry.S knows this offset");
 _Static_assert(offsetof(struct exo_regs, sp) == REGS_SP, "entry.S knows this offset");
 _Static_assert(offsetof(struct exo_regs, pstate) == REGS_STATE, "entry.S knows this offset");
+_Static_assert(offsetof(struct cpu, panic_stack) == CPU_PANIC_STACK, "entry.S knows this offset");
 
 #define READ(reg)                                                                                            \
     ({                                                                                                       \
@@ -28,6 +30,21 @@ void arch_cpu_init(struct cpu *cpu)
     WRITE(cntkctl_el1, 2); /* user mode reads the virtual counter */
     WRITE(cpacr_el1, CPACR_FP_KERNEL);
     WRITE(mdscr_el1, 0);
+    arch_timer_set(EXO_FOREVER);
+    __asm__ volatile("isb");
+}
+
+void arch_cpu_stop(void)
+{
+    for (;;)
+        __asm__ volatile("wfi");
+}
+
+extern char vectors[], vectors_traced[];
+
+void arch_trace_enable(bool on)
+{
+    WRITE(vbar_el1, on ? vectors_traced : vectors);
     __asm__ volatile("isb");
 }
 
@@ -51,20 +68,28 @@ void arch_wait_for_irq(void)
     __asm__ volatile("dsb sy\n\twfi" : : : "memory");
 }
 
+static inline char *line_zero(char *at, uint64_t line)
+{
+    __asm__ volatile("dc zva, %0" : : "r"(at) : "memory");
+    return at + line;
+}
+
 void arch_page_zero(void *page)
 {
     uint64_t info = READ(dczid_el0);
     uint64_t line = 4ull << (info & 15);
 
-    if (info & 16 || line > PAGE_SIZE) {
+    if (info & 16 || line > PAGE_SIZE / 8) {
         uint64_t *word = page;
 
         for (unsigned i = 0; i < PAGE_SIZE / 8; i++)
             ((volatile uint64_t *)word)[i] = 0;
         return;
     }
-    for (char *at = page, *end = at + PAGE_SIZE; at < end; at += line)
-        __asm__ volatile("dc zva, %0" : : "r"(at) : "memory");
+    for (char *at = page, *end = at + PAGE_SIZE; at < end;) {
+        at = line_zero(line_zero(line_zero(line_zero(at, line), line), line), line);
+        at = line_zero(line_zero(line_zero(line_zero(at, line), line), line), line);
+    }
 }
 
 void arch_code_written(void *from, uint64_t len)

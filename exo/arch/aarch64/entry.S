@@ -92,6 +92,31 @@ plain_return:
     vector  kernel_trap
     vector  kernel_trap
 
+    /* The same entries while this CPU is traced (probe.h); arch_trace_enable() chooses. */
+    .balign 2048
+    .global vectors_traced
+vectors_traced:
+    .rept   8
+    vector  kernel_trap
+    .endr
+
+    .balign 128                         /* synchronous, from user mode */
+    stp     x29, x30, [sp, #-16]!
+    mrs     x30, esr_el1
+    lsr     x30, x30, #26
+    cmp     x30, #0x15                  /* SVC */
+    b.ne    user_fault_traced
+    cmp     x8, #NSWITCH
+    b.lo    switch_call_traced
+    b       plain_call_traced
+
+    vector  user_irq_traced
+    vector  user_irq_traced
+    vector  user_serror_traced
+    .rept   4
+    vector  kernel_trap
+    .endr
+
 plain_return_2:
     add     x11, x11, #1
     str     x11, [x9, #CPU_CALLS]
@@ -117,19 +142,24 @@ plain_return_2:
     mov     x18, xzr
     eret
 
-plain_slow:                             /* the user's kept registers are all back in place */
+.macro save_plain                       /* the user's kept registers are all back in place */
     ldr     x13, [x9, #CPU_CURRENT]
     stp     x0, xzr, [x13, #REGS_X(0)]
     save_clobbered x13, 2
     save_kept_registers x13
     save_rest x13
-    b       leave
+.endm
+
+plain_slow:
+    save_plain
+    bl      trap_leave_plain
+    b       load
 
 bad_call:
     mov     x0, #-1                     /* -EXO_ENOCALL */
     b       plain_return
 
-switch_call:
+.macro save_switch                      /* and x0: whose they are */
     mrs     x9, tpidr_el1
     ldr     x10, [x9, #CPU_CALLS]
     add     x10, x10, #1
@@ -140,6 +170,10 @@ switch_call:
     save_kept_registers x30
     save_rest x30
     mov     x0, x30
+.endm
+
+switch_call:
+    save_switch
     adrp    x9, syscall_switch_table
     add     x9, x9, :lo12:syscall_switch_table
     ldr     x9, [x9, x8, lsl #3]
@@ -195,8 +229,8 @@ user_fault:
 user_irq:
     stp     x29, x30, [sp, #-16]!
     save_all
-    bl      arch_irq_dispatch
-    b       leave
+    bl      trap_irq
+    b       load
 
 user_serror:
     stp     x29, x30, [sp, #-16]!
@@ -206,15 +240,67 @@ user_serror:
     b       leave
 
     .global user_enter
-user_enter:                             /* boot is over */
+user_enter:                             /* this CPU's boot is over */
     b       leave
+
+/* ---- while this CPU is traced ------------------------------------------------------------------------------- */
+
+plain_call_traced:                      /* or no call at all */
+    stp     x6, x7, [sp, #-16]!
+    stp     x4, x5, [sp, #-16]!
+    stp     x2, x3, [sp, #-16]!
+    stp     x0, x1, [sp, #-16]!
+    mov     x0, sp
+    mov     x1, x8
+    bl      probe_plain
+    add     sp, sp, #64
+    mrs     x9, tpidr_el1
+    ldp     x10, x11, [x9, #CPU_RESCHED]
+    cbz     x10, plain_return
+    add     x11, x11, #1
+    str     x11, [x9, #CPU_CALLS]
+    save_plain
+    bl      trap_leave_plain
+    bl      probe_leave
+    b       load
+
+switch_call_traced:
+    save_switch
+    mov     x1, x8
+    bl      probe_switch
+leave_traced:
+    bl      trap_leave
+    bl      probe_leave
+    b       load
+
+user_fault_traced:
+    save_all
+    mrs     x0, esr_el1
+    mrs     x1, far_el1
+    bl      trap_user_traced
+    b       leave_traced
+
+user_irq_traced:
+    stp     x29, x30, [sp, #-16]!
+    save_all
+    bl      probe_interrupt
+    b       leave_traced
+
+user_serror_traced:
+    stp     x29, x30, [sp, #-16]!
+    save_all
+    mrs     x0, esr_el1
+    bl      trap_serror_traced
+    b       leave_traced
 
 /* The kernel trapped: a bug.  Its stack may be what is wrong, so use another. */
 kernel_trap:
     msr     tpidr_el0, x0               /* a place for one register; no user state matters any more */
     mov     x0, sp
     msr     tpidrro_el0, x0
-    ldr     x0, =panic_stack_top
+    mrs     x0, tpidr_el1
+    cbz     x0, park                    /* nobody yet, who could say something */
+    ldr     x0, [x0, #CPU_PANIC_STACK]
     mov     sp, x0
     mrs     x0, esr_el1
     mrs     x1, elr_el1

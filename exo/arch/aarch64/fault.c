@@ -1,6 +1,7 @@
 /* Exceptions other than calls, decoded: Arm ARM, D19.2.40 ESR_EL1. */
 #include "mmu.h"
 #include "panic.h"
+#include "probe.h"
 #include "trap.h"
 
 enum exception_class {
@@ -42,10 +43,13 @@ static void data_abort(uint64_t esr, uint64_t far)
 
 void trap_user(uint64_t esr, uint64_t far);
 void trap_serror(uint64_t esr);
+void trap_user_traced(uint64_t esr, uint64_t far);
+void trap_serror_traced(uint64_t esr);
 _Noreturn void trap_kernel(uint64_t esr, uint64_t elr, uint64_t far, uint64_t sp);
 
 void trap_user(uint64_t esr, uint64_t far)
 {
+    local_enter();
     switch ((enum exception_class)(esr >> 26 & 0x3f)) {
     case EC_DATA_ABORT:
         data_abort(esr, far);
@@ -86,10 +90,25 @@ void trap_user(uint64_t esr, uint64_t far)
 
 void trap_serror(uint64_t esr)
 {
+    local_enter();
     trap_exception(EXO_EXC_OTHER, esr); /* a device access that the bus refused */
 }
 
-extern char stack_guard[];
+void trap_user_traced(uint64_t esr, uint64_t far)
+{
+    probe_trap(trap_user, esr, far);
+}
+
+static void serror(uint64_t esr, uint64_t far)
+{
+    (void)far;
+    trap_serror(esr);
+}
+
+void trap_serror_traced(uint64_t esr)
+{
+    probe_trap(serror, esr, 0);
+}
 
 #define EXTERNAL_ABORT 0x10u /* of ESR's fault status: nothing answered on the bus */
 
@@ -104,13 +123,12 @@ static bool is_wrong_tree(uint64_t esr, uint64_t far)
 
 void trap_kernel(uint64_t esr, uint64_t elr, uint64_t far, uint64_t sp)
 {
-    uint64_t guard = (uint64_t)stack_guard;
-
     if (is_wrong_tree(esr, far))
         boot_fail("device tree: no device answers at 0x%lx, where it says that one is",
                   (unsigned long)mmu_device_paddr(far));
-    if (far - guard < PAGE_SIZE)
-        panic("kernel stack overflow: sp 0x%lx, pc 0x%lx", (unsigned long)sp, (unsigned long)elr);
-    panic("exception in the kernel: esr 0x%lx, pc 0x%lx, address 0x%lx, sp 0x%lx", (unsigned long)esr,
-          (unsigned long)elr, (unsigned long)far, (unsigned long)sp);
+    if (mmu_is_stack_guard(far))
+        panic("kernel stack overflow on CPU %u: sp 0x%lx, pc 0x%lx", cpu_this()->id, (unsigned long)sp,
+              (unsigned long)elr);
+    panic("exception in the kernel on CPU %u: esr 0x%lx, pc 0x%lx, address 0x%lx, sp 0x%lx", cpu_this()->id,
+          (unsigned long)esr, (unsigned long)elr, (unsigned long)far, (unsigned long)sp);
 }

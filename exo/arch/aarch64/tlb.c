@@ -1,17 +1,29 @@
 /* Every TLB instruction of the kernel.  None of these functions touches memory: start.S calls one before there is a
  * stack. */
 #include "arch/arch.h"
+#include "mmu.h"
 
-void arch_tlb_flush_page(uint32_t asid, uva_t va)
+void tlb_flush_local(void)
+{
+    __asm__ volatile("dsb nshst\n\ttlbi vmalle1\n\tdsb nsh\n\tisb" : : : "memory");
+}
+
+void arch_tlb_flush_page(uint32_t asid, uva_t va, bool only_here)
 {
     uint64_t operand = (uint64_t)asid << 48 | (va.v >> PAGE_SHIFT & 0xfffffffffffull);
 
-    __asm__ volatile("dsb ishst\n\ttlbi vae1is, %0" : : "r"(operand) : "memory");
+    if (only_here)
+        __asm__ volatile("dsb nshst\n\ttlbi vae1, %0" : : "r"(operand) : "memory");
+    else
+        __asm__ volatile("dsb ishst\n\ttlbi vae1is, %0" : : "r"(operand) : "memory");
 }
 
-void arch_tlb_flush_asid(uint32_t asid)
+void arch_tlb_flush_asid(uint32_t asid, bool only_here)
 {
-    __asm__ volatile("dsb ishst\n\ttlbi aside1is, %0" : : "r"((uint64_t)asid << 48) : "memory");
+    if (only_here)
+        __asm__ volatile("dsb nshst\n\ttlbi aside1, %0" : : "r"((uint64_t)asid << 48) : "memory");
+    else
+        __asm__ volatile("dsb ishst\n\ttlbi aside1is, %0" : : "r"((uint64_t)asid << 48) : "memory");
 }
 
 void arch_tlb_flush_all(void)
@@ -19,7 +31,10 @@ void arch_tlb_flush_all(void)
     __asm__ volatile("dsb ishst\n\ttlbi vmalle1is\n\tdsb ish\n\tisb" : : : "memory");
 }
 
-void arch_tlb_sync(void)
+void arch_tlb_sync(bool only_here)
 {
-    __asm__ volatile("dsb ish\n\tisb" : : : "memory");
+    if (only_here)
+        __asm__ volatile("dsb nsh\n\tisb" : : : "memory");
+    else
+        __asm__ volatile("dsb ish\n\tisb" : : : "memory");
 }

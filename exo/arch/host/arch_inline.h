@@ -23,7 +23,8 @@ enum pte_bits {
     PTE_EXEC = 1 << 2,
     PTE_DEVICE = 1 << 3,
     PTE_TABLE = 1 << 4,
-    PTE_MAX_SHIFT = 8, /* enum exo_prot; READ always among them, so that no binding is all zeros */
+    PTE_BLOCK = 1 << 5, /* a large page, one level above the pages */
+    PTE_MAX_SHIFT = 8,  /* enum exo_prot; READ always among them, so that no binding is all zeros */
 };
 #define PTE_ADDRESS 0x0000fffffffff000ull
 
@@ -56,6 +57,17 @@ static inline bool arch_irq_pending(void)
     return machine_irq_due();
 }
 
+static inline bool arch_irqs_off(void)
+{
+    return true;
+}
+
+/* Kernel entries of the machine's CPUs come one after the other: nobody is there to be waited for. */
+static inline void arch_relax(void)
+{
+    machine_deadlock();
+}
+
 static inline uint64_t arch_atomic_or(uint64_t *word, uint64_t bits)
 {
     return __atomic_fetch_or(word, bits, __ATOMIC_ACQ_REL);
@@ -79,6 +91,11 @@ static inline pte_t pte_leaf(paddr_t pa, unsigned prot, unsigned max, enum memor
     if (memory == MEMORY_DEVICE)
         pte |= PTE_DEVICE;
     return pte;
+}
+
+static inline pte_t pte_block(paddr_t pa, unsigned prot, unsigned max, enum memory_type memory)
+{
+    return pte_leaf(pa, prot, max, memory) | PTE_BLOCK;
 }
 
 static inline bool pte_is_table(pte_t pte)
@@ -105,6 +122,21 @@ static inline unsigned pte_max(pte_t pte)
 static inline enum memory_type pte_memory(pte_t pte)
 {
     return pte & PTE_DEVICE ? MEMORY_DEVICE : MEMORY_NORMAL;
+}
+
+/* iommu.c */
+struct arch_domain {
+    uint64_t root; /* physical */
+    uint64_t tag;
+};
+struct arch_stream {
+    uint64_t domain; /* physical address of the struct arch_domain; 0: blocked */
+    uint64_t unused[7];
+};
+
+static inline struct arch_domain *arch_stream_domain(const struct arch_stream *stream)
+{
+    return stream->domain ? phys_to_virt((paddr_t){stream->domain}) : NULL;
 }
 
 #endif

@@ -3,21 +3,47 @@
 
 #include "host.h"
 #include "panic.h"
+#include "probe.h"
 #include "slice.h"
 #include "syscall.h"
 #include "trap.h"
 
 #define CLOBBERED 19u /* x0 to x18 */
 
-void host_enter_user(void)
+/* What the CPU was entered by decides how it is left, as there are two sets of vectors. */
+static void leave(bool traced)
 {
     struct vcpu *vcpu = trap_leave();
 
-    while (machine_irq_due()) { /* an interrupt comes the moment that it is no longer held off */
-        arch_irq_dispatch();
-        vcpu = trap_leave();
+    if (traced)
+        probe_leave(vcpu);
+}
+
+static void take_trap(void (*handle)(uint64_t a, uint64_t b), uint64_t a, uint64_t b)
+{
+    const bool traced = machine.on->traced;
+
+    if (traced)
+        probe_trap(handle, a, b);
+    else
+        handle(a, b);
+    leave(traced);
+}
+
+void host_take_irq(void)
+{
+    if (!machine.on->traced) {
+        trap_irq();
+        return;
     }
-    ASSERT(vcpu == machine.cpu->current);
+    probe_interrupt();
+    leave(true);
+}
+
+void host_enter_user(void)
+{
+    while (machine_irq_due()) /* an interrupt comes the moment that it is no longer held off */
+        host_take_irq();
 }
 
 bool machine_in_upcall(const struct vcpu *vcpu)
@@ -34,24 +60,37 @@ struct call {
 
 static void call_switching(struct vcpu *vcpu, const struct call *call)
 {
+    const bool traced = machine.on->traced;
+
     for (unsigned i = 0; i < CLOBBERED; i++)
         vcpu->regs.x[i] = i < 8 ? call->args[i] : 0;
-    syscall_switch_table[call->number](vcpu);
+    if (traced)
+        probe_switch(vcpu, call->number);
+    else
+        syscall_switch_table[call->number](vcpu);
+    leave(traced);
     host_enter_user();
 }
 
 static void call_plain(struct vcpu *vcpu, const struct call *call)
 {
+    const bool traced = machine.on->traced;
     const uint64_t *a = call->args;
     int64_t result = -EXO_ENOCALL;
 
-    if (call->number < EXO_NCALLS)
+    if (traced)
+        result = probe_plain(a, call->number);
+    else if (call->number < EXO_NCALLS)
         result = syscall_plain_table[call->number - EXO_NSWITCH](a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
     for (unsigned i = 0; i < CLOBBERED; i++)
         vcpu->regs.x[i] = 0;
     vcpu->regs.x[0] = (uint64_t)result;
-    if (machine.cpu->resched || machine_irq_due())
-        host_enter_user();
+    if (machine.cpu->resched || machine_irq_due()) {
+        vcpu = trap_leave_plain();
+        if (traced)
+            probe_leave(vcpu);
+    }
+    host_enter_user();
 }
 
 static void enter_call(void *arg)
@@ -84,11 +123,17 @@ struct access {
     unsigned want;
 };
 
+static void page_fault(uint64_t va, uint64_t want)
+{
+    local_enter();
+    trap_page_fault(va, (unsigned)want);
+}
+
 static void enter_fault(void *arg)
 {
     const struct access *access = arg;
 
-    trap_page_fault(access->va, access->want);
+    take_trap(page_fault, access->va, access->want);
     host_enter_user();
 }
 
@@ -112,11 +157,17 @@ struct exception {
     uint64_t syndrome;
 };
 
+static void exception(uint64_t kind, uint64_t syndrome)
+{
+    local_enter();
+    trap_exception((enum exo_exception)kind, syndrome);
+}
+
 static void enter_exception(void *arg)
 {
     const struct exception *e = arg;
 
-    trap_exception(e->kind, e->syndrome);
+    take_trap(exception, e->kind, e->syndrome);
     host_enter_user();
 }
 
@@ -127,18 +178,26 @@ void machine_exception(enum exo_exception kind, uint64_t syndrome)
     machine_try(enter_exception, &e);
 }
 
+static void fp(uint64_t a, uint64_t b)
+{
+    (void)a;
+    (void)b;
+    local_enter();
+    trap_fp();
+}
+
 static void enter_fp(void *arg)
 {
     (void)arg;
-    trap_fp();
+    take_trap(fp, 0, 0);
     host_enter_user();
 }
 
 uint64_t *machine_fp(void)
 {
-    if (!machine.fp_on)
+    if (!machine.on->fp_on)
         machine_try(enter_fp, NULL);
-    return machine.fp;
+    return machine.on->fp;
 }
 
 /* ---- interrupts ------------------------------------------------------------------------------------------------- */
@@ -146,14 +205,17 @@ uint64_t *machine_fp(void)
 static void enter_irq(void *arg)
 {
     (void)arg;
-    if (machine_irq_due())
-        arch_irq_dispatch();
     host_enter_user();
 }
 
 void machine_irq(uint32_t line)
 {
     machine.irq_raised |= 1ull << line;
+    machine_interrupt();
+}
+
+void machine_interrupt(void)
+{
     if (machine_irq_due())
         machine_try(enter_irq, NULL);
 }
@@ -169,6 +231,7 @@ static void enter_run(void *arg)
 {
     struct vcpu *vcpu = arg;
 
+    local_enter();
     if (machine.cpu->current != vcpu) {
         ASSERT(vcpu->state == VCPU_READY);
         if (machine.cpu->current)
@@ -176,6 +239,7 @@ static void enter_run(void *arg)
         vcpu_unqueue(vcpu);
         slice_run(vcpu);
     }
+    leave(machine.on->traced);
     host_enter_user();
 }
 

@@ -11,7 +11,11 @@
 
 /* Out of the kernel, to whoever called machine_try. */
 _Noreturn void host_leave(enum machine_end end);
-/* The end of every kernel entry: chooses who runs. */
+/* An interrupt, traced or not, as one entry. */
+void host_take_irq(void);
+/* Behind every kernel entry. */
 void host_enter_user(void);
+/* Takes what is due. */
+void machine_interrupt(void);
 
 #endif

@@ -14,14 +14,16 @@
 #include "host.h"
 #include "irq.h"
 #include "main.h"
+#include "panic.h"
+#include "probe.h"
 #include "slice.h"
 #include "space.h"
+#include "trap.h"
 
 #define TREE_MAX_BYTES 0x200000u
 
-struct machine machine = {.memory = -1, .timer = EXO_FOREVER, .asid_bits = 8, .end = MACHINE_STOPPED};
+struct machine machine = {.memory = -1, .ncpus = 1, .asid_bits = 8, .end = MACHINE_STOPPED};
 
-static struct cpu boot_cpu;
 static jmp_buf *way_out;
 
 /* ---- leaving the kernel without its doing ---------------------------------------------------------------------- */
@@ -110,19 +112,31 @@ void arch_code_written(void *from, uint64_t len_bytes)
 
 /* ---- boot ------------------------------------------------------------------------------------------------------ */
 
+static void play(unsigned cpu)
+{
+    machine.on = &machine.cpus[cpu];
+    machine.cpu = machine.on->cpu;
+    window_forget(MACHINE_WINDOW_BASE, MACHINE_WINDOW_BYTES);
+}
+
 static void boot(void *arg)
 {
     const struct tree_range *ranges = arg; /* image, tree */
     uint32_t tree_bytes;
 
-    arch_cpu_init(&boot_cpu);
+    for (unsigned i = 0; i < EXO_CPUS_MAX; i++)
+        machine.cpus[i] = (struct machine_cpu){.timer = EXO_FOREVER, .root = ranges[0].base};
+    play(0);
+    arch_cpu_init(cpu_next());
     audit_translations = tlb_show;
+    audit_device_translations = iommu_show;
     spaces_init((paddr_t){ranges[0].base});
     tree_open(phys_to_virt((paddr_t){ranges[1].base}), TREE_MAX_BYTES);
     tree_blob(&tree_bytes);
     kernel_main(ranges[0], (struct tree_range){ranges[1].base, tree_bytes});
     arch_space_load((paddr_t){ranges[0].base}, 0);
     arch_tlb_flush_all();
+    trap_leave();
     host_enter_user();
 }
 
@@ -131,6 +145,53 @@ void machine_boot(uint64_t image_base, uint64_t image_len, uint64_t tree_base)
     struct tree_range ranges[2] = {{image_base, image_len}, {tree_base, 0}};
 
     machine_try(boot, ranges);
+}
+
+unsigned arch_cpus_find(void)
+{
+    return machine.ncpus;
+}
+
+/* It is ready to be played. */
+bool arch_cpu_start(struct cpu *cpu, unsigned which)
+{
+    machine.cpus[which].cpu = cpu;
+    return true;
+}
+
+void arch_cpu_stop(void)
+{
+    host_leave(MACHINE_STOPPED);
+}
+
+void machine_deadlock(void)
+{
+    panic("CPU %u waits for a lock that is never dropped", machine.cpu->id);
+}
+
+static void enter_on(void *arg)
+{
+    (void)arg;
+    host_take_irq();
+    host_enter_user();
+}
+
+void machine_on(unsigned cpu)
+{
+    play(cpu);
+    machine.end = machine.cpu->current ? MACHINE_RUNS : MACHINE_IDLE;
+    if (machine_irq_due())
+        machine_try(enter_on, NULL);
+}
+
+void arch_cpu_kick(const struct cpu *cpu)
+{
+    machine.cpus[cpu->id].kicked = true;
+}
+
+void arch_irq_route(uint32_t line, const struct cpu *cpu)
+{
+    machine.irq_cpu[line] = (uint8_t)cpu->id;
 }
 
 /* ---- time and interrupts ----------------------------------------------------------------------------------------- */
@@ -142,40 +203,104 @@ uint64_t arch_time_hz(void)
 
 void arch_timer_set(uint64_t deadline)
 {
-    machine.timer = deadline;
+    machine.on->timer = deadline;
 }
 
 static bool timer_due(void)
 {
-    return machine.timer != EXO_FOREVER && machine.time >= machine.timer;
+    return machine.on->timer != EXO_FOREVER && machine.time >= machine.on->timer;
+}
+
+static bool line_due(uint32_t line)
+{
+    return machine.irq_raised & machine.irq_enabled & 1ull << line &&
+           machine.irq_cpu[line] == machine.cpu->id;
+}
+
+static bool lpi_due(uint32_t i)
+{
+    return machine.lpi_raised & machine.lpi_enabled & 1ull << i && machine.lpi_cpu[i] == machine.cpu->id;
+}
+
+static bool held(void)
+{
+    return machine.held >> machine.cpu->id & 1;
 }
 
 bool machine_irq_due(void)
 {
-    return timer_due() || machine.irq_raised & machine.irq_enabled;
+    if (held())
+        return false;
+    if (timer_due() || machine.on->kicked)
+        return true;
+    for (uint32_t line = 0; line < MACHINE_LINES; line++)
+        if (line_due(line))
+            return true;
+    for (uint32_t i = 0; i < MACHINE_LPIS; i++)
+        if (lpi_due(i))
+            return true;
+    return false;
+}
+
+/* Time does not pass before they had their turn. */
+static bool others_kicked(void)
+{
+    for (unsigned i = 0; i < machine.ncpus; i++)
+        if (&machine.cpus[i] != machine.on && machine.cpus[i].kicked)
+            return true;
+    return false;
 }
 
 void arch_wait_for_irq(void)
 {
     if (machine_irq_due())
         return;
-    if (machine.timer == EXO_FOREVER || machine.stay)
+    if (machine.on->timer == EXO_FOREVER || machine.stay || held() || others_kicked())
         host_leave(MACHINE_IDLE);
-    machine.time = machine.timer;
+    machine.time = machine.on->timer;
+}
+
+static void taken(uint32_t line, bool timer)
+{
+    if (machine.on->traced)
+        probe_irq(line, timer);
 }
 
 void arch_irq_dispatch(void)
 {
-    for (uint32_t line = 0; line < MACHINE_LINES; line++) {
-        uint64_t bit = 1ull << line;
-
-        if (machine.irq_raised & machine.irq_enabled & bit) {
-            machine.irq_raised &= ~bit;
+    if (held())
+        return;
+    if (machine.on->kicked) {
+        machine.on->kicked = false;
+        taken(MACHINE_KICK_LINE, false);
+        cpu_kicked();
+    }
+    for (uint32_t line = 0; line < MACHINE_LINES; line++)
+        if (line_due(line)) {
+            machine.irq_raised &= ~(1ull << line);
+            taken(line, false);
             irq_arrived(line);
         }
-    }
-    if (timer_due())
+    for (uint32_t i = 0; i < MACHINE_LPIS; i++)
+        if (lpi_due(i)) {
+            machine.lpi_raised &= ~(1ull << i);
+            taken(MACHINE_LPI_MIN + i, false);
+            irq_arrived(MACHINE_LPI_MIN + i);
+        }
+    if (timer_due()) {
+        taken(MACHINE_TIMER_LINE, true);
         slice_timer();
+    }
+}
+
+void arch_trace_enable(bool on)
+{
+    machine.on->traced = on;
+}
+
+void arch_trace_possible(bool possible)
+{
+    (void)possible; /* each interrupt asks */
 }
 
 bool arch_irq_usable(uint32_t line)
@@ -188,14 +313,30 @@ uint32_t arch_irq_count(void)
     return MACHINE_LINES;
 }
 
+static uint64_t *enabled_of(uint32_t line)
+{
+    return line < MACHINE_LPI_MIN ? &machine.irq_enabled : &machine.lpi_enabled;
+}
+
+static uint64_t bit_of(uint32_t line)
+{
+    _Static_assert(MACHINE_LPI_MIN % 64 == 0, "the first LPI is bit 0");
+    return 1ull << line % 64;
+}
+
 void arch_irq_enable(uint32_t line)
 {
-    machine.irq_enabled |= 1ull << line;
+    *enabled_of(line) |= bit_of(line);
 }
 
 void arch_irq_disable(uint32_t line)
 {
-    machine.irq_enabled &= ~(1ull << line);
+    *enabled_of(line) &= ~bit_of(line);
+}
+
+bool arch_irq_enabled(uint32_t line)
+{
+    return *enabled_of(line) & bit_of(line);
 }
 
 bool arch_owns_device(uint64_t pa, uint64_t len)
@@ -207,7 +348,7 @@ bool arch_owns_device(uint64_t pa, uint64_t len)
 
 void arch_cpu_init(struct cpu *cpu)
 {
-    machine.cpu = cpu;
+    machine.on->cpu = machine.cpu = cpu;
 }
 
 void arch_table_sync(void)
@@ -234,12 +375,12 @@ void arch_regs_sanitize(struct exo_regs *regs)
 
 void arch_set_vcpu_pointer(uint64_t va)
 {
-    machine.vcpu_pointer = va;
+    machine.on->vcpu_pointer = va;
 }
 
 void arch_fp_enable(bool on)
 {
-    machine.fp_on = on;
+    machine.on->fp_on = on;
 }
 
 void arch_fp_init(struct arch_fp *fp)
@@ -249,12 +390,12 @@ void arch_fp_init(struct arch_fp *fp)
 
 void arch_fp_save(struct arch_fp *fp)
 {
-    memcpy(fp->q, machine.fp, sizeof(fp->q));
+    memcpy(fp->q, machine.on->fp, sizeof(fp->q));
     machine.fp_moves++;
 }
 
 void arch_fp_load(const struct arch_fp *fp)
 {
-    memcpy(machine.fp, fp->q, sizeof(fp->q));
+    memcpy(machine.on->fp, fp->q, sizeof(fp->q));
     machine.fp_moves++;
 }

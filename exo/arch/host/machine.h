@@ -1,9 +1,13 @@
 /* The machine that the kernel believes to run on, as a test sees it.
  *
- * One CPU.  `machine.cpu->current` is the vcpu in user mode, and its user registers are current->regs.  A test plays
+ * `machine.cpu->current` is the vcpu in user mode, and its user registers are current->regs.  A test plays
  * the user: it makes calls (machine_call), touches memory through the TLB model (machine_touch), lets interrupts
  * come (machine_irq, machine_advance).  Each of these enters the kernel as an architecture's entry code would, and
  * leaves it through trap_leave().
+ *
+ * Of several CPUs (machine.ncpus, before boot) the test plays one at a time, and goes from one to another with
+ * machine_on(): kernel entries come one after the other.  A kicked CPU takes its interrupt when it is played again, or
+ * later, if the test holds it up (`held`); an idle one does not let time pass while others were kicked and not played.
  *
  * When the kernel has nothing to run and nothing to wait for, or stops the machine, the function that was
  * called returns and machine.end tells why.  Nothing may be called after MACHINE_STOPPED.
@@ -19,6 +23,14 @@
 #define MACHINE_HZ 1000000ull              /* of the counter: a tick is a microsecond */
 #define MACHINE_LINES 64u /* interrupt lines; from MACHINE_LINE_MIN on they can be given away */
 #define MACHINE_LINE_MIN 32u
+#define MACHINE_KICK_LINE 0u /* as a trace names them */
+#define MACHINE_TIMER_LINE 27u
+#define MACHINE_LPI_MIN 8192u /* lines that messages raise: these, */
+#define MACHINE_LPIS 32u
+#define MACHINE_FRAME_MIN 56u /* or wired ones from here on */
+#define MACHINE_MSI_DEVICES 0x1000u
+#define MACHINE_DOORBELL 0x08010040ull
+#define MACHINE_STREAMS 256u              /* that the IOMMU has */
 #define MACHINE_DEVICE_BASE 0x08000000ull /* registers that "the kernel drives itself" */
 #define MACHINE_DEVICE_BYTES 0x20000ull
 
@@ -31,13 +43,36 @@ enum machine_end {
     MACHINE_STOPPED, /* by machine_stop, boot_fail or panic: machine.console holds the sentence */
 };
 
+/* What takes devices' messages: told before boot. */
+enum machine_msi {
+    MACHINE_MSI_ITS,   /* (device, event) as the kernel maps them; device tables are the model's to write */
+    MACHINE_MSI_FRAME, /* the word is the line, as in GICv2m */
+    MACHINE_MSI_NONE,
+};
+
+/* What each CPU has of its own. */
+struct machine_cpu {
+    struct cpu *cpu;
+    uint64_t timer; /* EXO_FOREVER: off */
+    bool kicked;
+    uint64_t root;         /* in the MMU: physical address of the root table, */
+    uint32_t asid;         /* and its ASID */
+    uint64_t vcpu_pointer; /* what user mode reads */
+    bool fp_on;
+    bool traced;    /* entries go through probe.h */
+    uint64_t fp[4]; /* the FP registers */
+};
+
 struct machine {
     uint8_t *linear; /* where physical address 0 would be */
     int memory;      /* the file that is RAM; offset: physical address */
-    struct cpu *cpu;
-    uint64_t time;  /* ticks; moves when the test says so, or when the machine idles until a deadline */
-    uint64_t timer; /* EXO_FOREVER: off */
-    bool stay;      /* do not jump to the next deadline when idle, but return with MACHINE_IDLE */
+    unsigned ncpus;
+    struct machine_cpu cpus[EXO_CPUS_MAX];
+    struct machine_cpu *on; /* the one that is played */
+    struct cpu *cpu;        /* its structure */
+    uint64_t time; /* ticks; moves when the test says so, or when the machine idles until a deadline */
+    bool stay;     /* do not jump to the next deadline when idle, but return with MACHINE_IDLE */
+    uint64_t held; /* a bit for each CPU whose interrupts are still on their way: it does not see them */
     unsigned asid_bits;
     enum machine_end end;
     enum exo_stop_how stopped;
@@ -45,12 +80,13 @@ struct machine {
     size_t console_len;
 
     uint64_t irq_raised, irq_enabled; /* a bit for each line */
-    uint64_t root;                    /* in the MMU: physical address of the root table, */
-    uint32_t asid;                    /* and its ASID */
-    uint64_t vcpu_pointer;            /* what user mode reads */
-    bool fp_on;
-    uint64_t fp[4]; /* the FP registers */
+    uint8_t irq_cpu[MACHINE_LINES];   /* which CPU takes it */
+    uint64_t lpi_raised, lpi_enabled; /* likewise, from MACHINE_LPI_MIN on */
+    uint8_t lpi_cpu[MACHINE_LPIS];    /* which CPU each was mapped to */
+    enum machine_msi msi;
     uint64_t fp_moves;
+    bool iommu;                      /* there is one; to be set before booting */
+    bool iommu_deaf;                 /* it takes no orders, and answers none */
     const struct exo_regs *upcalled; /* the registers that were last sent to an upcall entry */
 };
 extern struct machine machine;
@@ -61,6 +97,11 @@ void machine_ram(uint64_t base, uint64_t len);
 
 /* Boots with the tree at a physical address; the kernel's image is said to lie at image_base. */
 void machine_boot(uint64_t image_base, uint64_t image_len, uint64_t tree_base);
+
+/* Plays this CPU from now on; what it has to take, it takes. */
+void machine_on(unsigned cpu);
+/* The kernel waits for another CPU, which cannot come: a bug. */
+_Noreturn void machine_deadlock(void);
 
 /* Calls fn, and returns early where the kernel stops or idles. */
 enum machine_end machine_try(void (*fn)(void *arg), void *arg);
@@ -82,6 +123,8 @@ uint64_t *machine_fp(void);
 
 /* Raises a line, which stays raised until it was taken.  Enters the kernel if it is not masked. */
 void machine_irq(uint32_t line);
+/* A device writes to the doorbell.  False: the controller knows no such message. */
+bool machine_msi(uint32_t device, uint32_t word);
 /* Lets time pass; interrupts are taken at its end. */
 void machine_advance(uint64_t ticks);
 /* Puts a READY or RUNNING vcpu on the CPU, as if the scheduler had come to choose it. */
@@ -93,8 +136,16 @@ bool machine_irq_due(void);
 /* Looks an address up, filling the TLB on a miss: the entry's descriptor, 0 where a table has none. */
 uint64_t tlb_lookup(uint64_t va);
 uint64_t tlb_flushes(void);
-/* Calls back for each entry; level 0 is a page, above it a table.  (audit.h) */
-void tlb_show(void (*see)(uint32_t asid, unsigned level, uint64_t va, uint64_t pte));
+/* Calls back for each entry; level 0 is a page, above it a table, or on level 1 a large page.  (audit.h) */
+void tlb_show(void (*see)(unsigned cpu, uint32_t asid, unsigned level, uint64_t va, uint64_t pte));
+
+/* ---- devices that reach memory (iommu.c) --------------------------------------------------------------------- */
+
+/* A device's access to a byte: where it lies, or NULL: it was blocked, and the kernel will hear of it.  Uses what the IOMMU
+ * still holds if the kernel did not make it forget.  Without an IOMMU in its way a device reaches what it names. */
+void *machine_dma(uint64_t stream, uint64_t address, unsigned want);
+/* Calls back for each entry that the IOMMU holds; level 0 is a page, above it a table.  (audit.h) */
+void iommu_show(void (*see)(uint32_t tag, unsigned level, uint64_t iova, uint64_t pte));
 
 /* ---- user memory at the host's own addresses (window.c) ------------------------------------------------------ */
 

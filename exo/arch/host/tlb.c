@@ -5,14 +5,17 @@
  * the addresses that were touched last are walked again, so that a table entry that is cleared only after the flush is
  * found in the TLB by the audit. */
 #include "arch/arch.h"
+#include "cpu.h"
 #include "host.h"
 #include "panic.h"
 
 #define ENTRIES 256u
 #define RECENT 8u
 #define PAGES 0u /* level */
+#define LARGE 1u /* likewise, of large pages, and of the tables of pages */
 
 static struct tlb_entry {
+    const struct machine_cpu *on; /* whose TLB */
     uint32_t asid;
     unsigned level;
     uint64_t va; /* of the first byte that it translates */
@@ -22,6 +25,7 @@ static unsigned used, victim;
 static uint64_t flushes;
 
 static struct {
+    struct machine_cpu *on;
     uint32_t asid;
     uint64_t va;
 } recent[RECENT];
@@ -35,19 +39,24 @@ static uint64_t span(unsigned level)
 static struct tlb_entry *find(uint64_t va, unsigned level)
 {
     for (unsigned i = 0; i < used; i++)
-        if (entries[i].pte && entries[i].asid == machine.asid && entries[i].level == level &&
-            entries[i].va == align_down(va, span(level)))
+        if (entries[i].pte && entries[i].on == machine.on && entries[i].asid == machine.on->asid &&
+            entries[i].level == level && entries[i].va == align_down(va, span(level)))
             return &entries[i];
     return NULL;
+}
+
+static bool translates(const struct tlb_entry *entry)
+{
+    return entry->level == PAGES || (entry->level == LARGE && entry->pte & PTE_BLOCK);
 }
 
 static void add(uint64_t va, unsigned level, pte_t pte)
 {
     unsigned at = used < ENTRIES ? used++ : victim++ % ENTRIES;
 
-    if (entries[at].pte && entries[at].level == PAGES)
-        window_forget(entries[at].va, PAGE_SIZE); /* capacity: a real TLB forgets as well */
-    entries[at] = (struct tlb_entry){machine.asid, level, align_down(va, span(level)), pte};
+    if (entries[at].pte && translates(&entries[at]))
+        window_forget(entries[at].va, span(entries[at].level)); /* capacity: a real TLB forgets as well */
+    entries[at] = (struct tlb_entry){machine.on, machine.on->asid, level, align_down(va, span(level)), pte};
 }
 
 /* What one level says, from the cache or from memory. */
@@ -59,18 +68,28 @@ static pte_t step(uint64_t table, uint64_t va, unsigned level)
     if (cached)
         return cached->pte;
     pte = ((const pte_t *)phys_to_virt((paddr_t){table}))[va >> (PAGE_SHIFT + 9 * level) & 511];
+    if (level == PAGES && pte & PTE_BLOCK)
+        return 0; /* in the tables' window: an invalid descriptor */
     if (pte & PTE_PRESENT)
         add(va, level, pte);
     return pte;
 }
 
+/* As the entry of the page would be. */
+static pte_t part(pte_t block, uint64_t va)
+{
+    return block + (va & (span(LARGE) - 1) & ~PAGE_MASK);
+}
+
 static pte_t walk(uint64_t va)
 {
-    uint64_t table = machine.root;
+    uint64_t table = machine.on->root;
 
     for (unsigned level = ARCH_PT_LEVELS - 1; level > PAGES; level--) {
         pte_t pte = step(table, va, level);
 
+        if (level == LARGE && pte & PTE_BLOCK)
+            return part(pte, va);
         if (!(pte & PTE_PRESENT))
             return 0;
         table = pte_paddr(pte).v;
@@ -80,19 +99,22 @@ static pte_t walk(uint64_t va)
 
 uint64_t tlb_lookup(uint64_t va)
 {
-    const struct tlb_entry *cached = find(va, PAGES);
+    const struct tlb_entry *cached = find(va, PAGES), *large = find(va, LARGE);
 
-    recent[recent_at].asid = machine.asid;
+    recent[recent_at].on = machine.on;
+    recent[recent_at].asid = machine.on->asid;
     recent[recent_at].va = va;
     recent_at = (recent_at + 1) % RECENT;
+    if (!cached && large && translates(large))
+        return part(large->pte, va);
     return cached ? cached->pte : walk(va);
 }
 
-void tlb_show(void (*see)(uint32_t asid, unsigned level, uint64_t va, uint64_t pte))
+void tlb_show(void (*see)(unsigned cpu, uint32_t asid, unsigned level, uint64_t va, uint64_t pte))
 {
     for (unsigned i = 0; i < used; i++)
         if (entries[i].pte)
-            see(entries[i].asid, entries[i].level, entries[i].va, entries[i].pte);
+            see(entries[i].on->cpu->id, entries[i].asid, entries[i].level, entries[i].va, entries[i].pte);
 }
 
 uint64_t tlb_flushes(void)
@@ -104,10 +126,10 @@ uint64_t tlb_flushes(void)
 
 void arch_space_load(paddr_t root, uint32_t asid)
 {
-    if (asid != machine.asid)
+    if (asid != machine.on->asid)
         window_forget(MACHINE_WINDOW_BASE, MACHINE_WINDOW_BYTES);
-    machine.root = root.v;
-    machine.asid = asid;
+    machine.on->root = root.v;
+    machine.on->asid = asid;
 }
 
 unsigned arch_asid_bits(void)
@@ -117,24 +139,30 @@ unsigned arch_asid_bits(void)
 
 static void drop(struct tlb_entry *entry)
 {
-    if (entry->level == PAGES && entry->asid == machine.asid)
-        window_forget(entry->va, PAGE_SIZE);
+    if (translates(entry) && entry->on == machine.on && entry->asid == machine.on->asid)
+        window_forget(entry->va, span(entry->level));
     entry->pte = 0;
 }
 
-void arch_tlb_flush_page(uint32_t asid, uva_t va)
+static bool reached(const struct tlb_entry *entry, bool only_here)
+{
+    return entry->pte && (!only_here || entry->on == machine.on);
+}
+
+void arch_tlb_flush_page(uint32_t asid, uva_t va, bool only_here)
 {
     flushes++;
     for (unsigned i = 0; i < used; i++)
-        if (entries[i].pte && entries[i].asid == asid && entries[i].level == PAGES && entries[i].va == va.v)
+        if (reached(&entries[i], only_here) && entries[i].asid == asid && translates(&entries[i]) &&
+            entries[i].va == align_down(va.v, span(entries[i].level)))
             drop(&entries[i]);
 }
 
-void arch_tlb_flush_asid(uint32_t asid)
+void arch_tlb_flush_asid(uint32_t asid, bool only_here)
 {
     flushes++;
     for (unsigned i = 0; i < used; i++)
-        if (entries[i].pte && entries[i].asid == asid)
+        if (reached(&entries[i], only_here) && entries[i].asid == asid)
             drop(&entries[i]);
 }
 
@@ -147,9 +175,16 @@ void arch_tlb_flush_all(void)
     used = 0;
 }
 
-void arch_tlb_sync(void)
+/* Each CPU's walker may be at work meanwhile. */
+void arch_tlb_sync(bool only_here)
 {
-    for (unsigned i = 0; i < RECENT; i++)
-        if (machine.asid && recent[i].asid == machine.asid && recent[i].va)
+    struct machine_cpu *const self = machine.on;
+
+    (void)only_here;
+    for (unsigned i = 0; i < RECENT; i++) {
+        machine.on = recent[i].on;
+        if (machine.on && machine.on->asid && recent[i].asid == machine.on->asid && recent[i].va)
             walk(recent[i].va);
+    }
+    machine.on = self;
 }

@@ -75,7 +75,7 @@ static bool resolve(uint64_t va)
 {
     uint64_t page = align_down(va, PAGE_SIZE);
     unsigned want = prot_of(page) ? EXO_PROT_WRITE : EXO_PROT_READ;
-    pte_t pte = machine.root ? tlb_lookup(va) : 0;
+    pte_t pte = machine.on->root ? tlb_lookup(va) : 0;
 
     if (want & ~pte_prot(pte))
         return ask && ask(va, want | (pte ? (unsigned)EXO_ACCESS_BOUND : 0u));

@@ -62,8 +62,14 @@ uint64_t arch_tls_init(uint64_t top, uint64_t *bottom)
     char *to = (char *)(pointer + tls_offset());
     uint64_t data = (uint64_t)(os_tls_data_end - os_tls_start), all = (uint64_t)(os_tls_end - os_tls_start);
 
-    for (uint64_t i = 0; i < all; i++)
-        to[i] = i < data ? os_tls_start[i] : 0;
+    for (uint64_t i = 0; i < data; i++)
+        to[i] = os_tls_start[i];
+    while (data < all && data % 8)
+        to[data++] = 0;
+    for (; data + 8 <= all; data += 8)
+        *(uint64_t *)(to + data) = 0;
+    while (data < all)
+        to[data++] = 0;
     *bottom = pointer;
     return pointer;
 }

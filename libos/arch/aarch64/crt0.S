@@ -17,6 +17,6 @@ _start:
     .long 7, 4, 1 /* bytes of name and description; type */
     .asciz "Corbel"
     .balign 4
-    .long 1 /* EXO_ABI_VERSION */
+    .long 2 /* EXO_ABI_VERSION; start.c checks that it is */
 
     .section .note.GNU-stack, "", %progbits

@@ -3,10 +3,16 @@
 
 host_exo_fn *host_exo_call;
 host_bound_fn *host_next_bound;
+host_allows_fn *host_page_allows;
+bool (*host_is_large)(uint64_t va);
 uint64_t host_ticks;
 
-static struct exo_vcpu_page page;
-struct exo_vcpu_page *host_vcpu = &page;
+static union {
+    struct exo_vcpu_page kernel;
+    char bytes[PAGE_SIZE];
+} page;
+struct exo_vcpu_page *host_vcpu = &page.kernel;
+void (*host_interleave)(void);
 struct exo_system host_system = {.abi_version = EXO_ABI_VERSION, .ncpus = 1, .counter_hz = 1000000000};
 
 static int64_t enter(enum exo_call number, uint64_t results[8])

@@ -95,3 +95,13 @@ uint64_t arch_next_bound(uint64_t va, uint64_t end)
 {
     return host_next_bound ? host_next_bound(va, end) : end;
 }
+
+bool arch_page_allows(uint64_t va, uint64_t access)
+{
+    return host_page_allows && host_page_allows(va, access);
+}
+
+bool arch_is_large(uint64_t va)
+{
+    return host_is_large && host_is_large(va);
+}

@@ -13,7 +13,10 @@
 #include <unistd.h>
 
 #include "os/exo.h"
+#include "os/ipc.h"
+#include "os/layout.h"
 #include "os/mem.h"
+#include "os/revoke.h"
 #include "os/rt.h"
 #include "os/start.h"
 #include "os/thread.h"
@@ -41,6 +44,74 @@ static uint64_t used(void)
 static void *anonymous(size_t npages)
 {
     return mmap(NULL, npages * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+/* ---- revocation ------------------------------------------------------------------------------------------- */
+
+static unsigned use_stack(unsigned n)
+{
+    volatile char page[PAGE_SIZE];
+
+    page[0] = (char)n;
+    return n ? use_stack(n - 1) + (unsigned char)page[0] : 0;
+}
+
+/* What was used and is not any more goes back without harm. */
+static void test_spare(void)
+{
+    uint64_t before, after;
+
+    use_stack(200);
+    before = used();
+    os_revoke_default(&(struct os_revoke){.kind = EXO_REVOKE_FRAMES, .number = 10});
+    after = used();
+    report(after + 150 <= before, "K27 the stack's unused pages are given back");
+    report(use_stack(20) > 0, "and bound again when they are used");
+}
+
+/* The file server's half of a session's buffer: it lets go long before it is made to, and lives on. */
+static void test_reclaim(void)
+{
+    uint64_t began = os_ticks(), deadline = began + os_ns_to_ticks(60000000000ull), va;
+    struct os_session s;
+    int rc;
+
+    if (os_connect("fs", 4 * PAGE_SIZE, &s)) {
+        report(false, "a session of its own");
+        return;
+    }
+    va = (uint64_t)(uintptr_t)s.buf;
+    rc = os_reclaim(va, 4, deadline);
+    report(rc == 0 && os_ticks() < deadline, "K27 a server lets go of what is wanted back");
+    os_disconnect(&s);
+    report(access("/etc/motd", F_OK) == 0, "and goes on serving");
+}
+
+/* An environment that never listens binds our page: it keeps it for the least notice that there is, and no longer. */
+static void test_unwilling(void)
+{
+    uint64_t began = os_ticks(), least = os_ns_to_ticks(EXO_RECLAIM_NOTICE_US * 1000ull), there = 0x10000000;
+    char *page = anonymous(1);
+    int64_t made = exo_env_create(20, 0, 0);
+    exo_handle_t env = (exo_handle_t)made, space = (exo_handle_t)(made >> 32);
+    bool shown;
+    int rc;
+
+    page[0] = 'x';
+    shown = made > 0 &&
+            exo_page_map(space, there, EXO_SELF_SPACE, (uint64_t)(uintptr_t)page, 1, EXO_PROT_READ) == 1;
+    rc = os_reclaim((uint64_t)(uintptr_t)page, 1, 0);
+    report(shown && rc == 0 && os_ticks() - began >= least, "K27 the unwilling keeps a page for its notice");
+    report(exo_page_protect(space, there, 1, EXO_PROT_READ) == -EXO_EUNBOUND && page[0] == 'x',
+           "and no longer");
+    report(os_reclaim(there, 1, 0) == -EFAULT && os_reclaim(1, 1, 0) == -EINVAL &&
+               os_reclaim(OS_SYSTEM_VA, 1, 0) == -EINVAL,
+           "K24 what cannot be reclaimed");
+    while (exo_env_destroy(env) > 0) {
+    }
+    (void)exo_cap_drop(env);
+    (void)exo_cap_drop(space);
+    munmap(page, PAGE);
 }
 
 /* ---- start ------------------------------------------------------------------------------------------------ */
@@ -113,6 +184,32 @@ static void test_map(void)
     report(used() <= before + 3, "P3 unmapping gives all back");
     report(mmap(NULL, PAGE, PROT_WRITE | PROT_EXEC, MAP_ANONYMOUS | MAP_PRIVATE, -1, 0) == MAP_FAILED,
            "P4 never writable and executable");
+}
+
+static void test_large(void)
+{
+    struct os_map what = {
+        .kind = OS_REGION_ANON, .prot = RW, .flags = OS_MAP_LARGE, .npages = 2 * EXO_LARGE_PAGES};
+    uint64_t before = used(), va = 0;
+    volatile char *p;
+    char sum = 0;
+
+    report(os_map_region(&what, &va) == 0 && va % EXO_LARGE_BYTES == 0 && used() <= before + 1,
+           "a region of large pages is aligned, and nothing is bound");
+    p = (volatile char *)va;
+    p[7 * PAGE] = 1;
+    report(used() >= before + EXO_LARGE_PAGES && os_page_bound(va) && !os_page_bound(va + EXO_LARGE_BYTES),
+           "P3 a touch binds a large page");
+    for (size_t i = 0; i < EXO_LARGE_BYTES; i++)
+        sum = (char)(sum | (i == 7 * PAGE ? 0 : p[i]));
+    report(sum == 0 && p[7 * PAGE] == 1, "P3 it comes zeroed");
+    report(os_unmap(va, 5) == -EINVAL && os_protect(va + PAGE, 1, PROT_READ) == -EINVAL && p[7 * PAGE] == 1,
+           "K20 parts of it are refused");
+    report(os_protect(va, EXO_LARGE_PAGES, PROT_READ) == 0 && faults(p + 9 * PAGE, true) && p[7 * PAGE] == 1,
+           "P3 it is protected whole");
+    strcpy((char *)va + EXO_LARGE_BYTES, "# from a large page\n");
+    report(write(1, (char *)va + EXO_LARGE_BYTES, 20) == 20, "it is memory to write from");
+    report(os_unmap(va, 2 * EXO_LARGE_PAGES) == 0 && used() <= before + 2, "P3 unmapping gives all back");
 }
 
 static void test_heap(void)
@@ -234,6 +331,7 @@ static void test_signals(exo_handle_t event)
     bool good = true;
     uint64_t got;
 
+    os_thread_pin(true); /* signals come to the main vcpu: there they interrupt us */
     signal(SIGUSR1, note);
     for (int i = 0; i < 100; i++) { /* each comes as an upcall, with x in an FP register */
         last_signal = 0;
@@ -262,9 +360,13 @@ int main(int argc, char **argv)
         return fatal(argv[1]);
     test_start(argc, argv);
     test_map();
+    test_large();
     test_heap();
     report(deep(3000) == 0, "P3 the stack grows");
     test_threads();
+    test_spare();
+    test_reclaim();
+    test_unwilling();
     test_time();
     report(event > 0, "an event capability for ourselves");
     if (event > 0)

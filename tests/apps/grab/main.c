@@ -24,8 +24,12 @@ static void by_handle(uint64_t h)
     try("the interrupt controller", h, exo_mmio_map(h, EXO_SELF_SPACE, SPARE, 0x08000000, 1, EXO_PROT_READ));
     try("memory as a device", h, exo_mmio_map(h, EXO_SELF_SPACE, SPARE, 0x40200000, 1, EXO_PROT_READ));
     try("the UART's interrupt", h, exo_irq_bind(h, 33, OS_HANDLE_VCPU, 40));
+    try("a device's messages", h, exo_msi_bind(h, 8192, h, 8, 0, OS_HANDLE_VCPU, 40));
     try("somebody's acknowledgement", h, exo_irq_ack(h, 33));
     try("a slice", h, exo_slice_bind(h, 0, OS_HANDLE_VCPU));
+    try("a device's stream", h, exo_dma_open(h, 8));
+    try("a stream that nothing checks", h, exo_dma_open(h, EXO_DMA_DIRECT));
+    try("a place in a domain", h, exo_dma_bind(h, 0, EXO_SELF_SPACE, 0x400000, 1, EXO_PROT_READ));
     try("the frame table", h, exo_info_map(h, EXO_INFO_FRAMES, 0, EXO_SELF_SPACE, SPARE));
     if (h == EXO_SELF_SPACE)
         return;

@@ -44,10 +44,17 @@ static uint64_t some_number(void)
     }
 }
 
-/* Somebody else may die of a signal that is meant well: none is sent. */
+/* Who shares its job with us may die of a signal that is meant well, or of a limit: none is sent. */
 static bool harmful(exo_handle_t gate, const struct exo_words *x)
 {
-    return gate == OS_HANDLE_INIT && x->w[0] == OS_PROC_KILL && x->w[2] != 0;
+    struct os_proc_entry self, other;
+
+    if (gate != OS_HANDLE_INIT)
+        return false;
+    if (x->w[0] == OS_PROC_KILL)
+        return x->w[2] != 0;
+    return x->w[0] == OS_PROC_LIMIT && x->w[1] <= UINT32_MAX && os_proc_find(os_pid(), &self) &&
+           os_proc_find((uint32_t)x->w[1], &other) && other.job == self.job;
 }
 
 static void take_pages_along(uint64_t va)

@@ -166,7 +166,7 @@ static void restart(void)
 
 static uint64_t free_frames(void)
 {
-    return os_system()->frames[EXO_FRAME_FREE];
+    return exo_frames(os_system(), EXO_FRAME_FREE);
 }
 
 static void no_leaks(void) /* P4 */

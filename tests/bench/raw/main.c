@@ -10,6 +10,7 @@
 #define ROUNDS 1000
 #define PAGES 64
 #define SPARE 0x2000000000ull /* where the benches bind and unbind */
+#define LARGE 0x2040000000ull /* likewise, large pages */
 #define PEER_VCPU 0x7e00500000ull
 #define PEER_STACK 0x7e00600000ull
 
@@ -76,9 +77,12 @@ static void must(int64_t result, const char *what)
     off();
 }
 
+static const char *prefix = "";
+
 /* One row: the ticks that n operations took. */
 static void row(const char *key, uint64_t ticks, uint64_t n)
 {
+    put_text(prefix);
     put_text(key);
     put(' ');
     put_number((ticks * (1000000000 / 1000) / (hz / 1000) + n / 2) / n);
@@ -283,6 +287,29 @@ static void bench_map(void)
         PAGES);
 }
 
+/* One of 2 MiB: per page of it, the longest of the calls that make it, and giving it back. */
+static void bench_large(void)
+{
+    uint64_t flags = 3 | EXO_ALLOC_LARGE, done = 0, worst = 0, t0 = raw_time();
+
+    for (; done < EXO_LARGE_PAGES; flags |= EXO_ALLOC_MORE) {
+        uint64_t before = raw_time();
+        int64_t rc = RAW_CALL8(EXO_CALL_page_alloc, EXO_SELF_SPACE, LARGE + done * PAGE_SIZE,
+                               EXO_LARGE_PAGES - done, EXO_WANT_ANY, flags, 0, 0, 0);
+        uint64_t ticks = raw_time() - before;
+
+        must(rc, "a large page");
+        done += (uint64_t)rc;
+        worst = ticks > worst ? ticks : worst;
+    }
+    row("large", raw_time() - t0, EXO_LARGE_PAGES);
+    row("large.call", worst, 1);
+    row("large.unmap",
+        LOOP(1, must(RAW_CALL4(EXO_CALL_page_unmap, EXO_SELF_SPACE, LARGE, EXO_LARGE_PAGES, 0),
+                     "its unmapping")),
+        1);
+}
+
 static void write_to(uint64_t va)
 {
     *(volatile uint64_t *)va = 1;
@@ -412,6 +439,37 @@ static uint64_t uart_find(const struct exo_system *system)
     return (uint64_t)fdt32_to_cpu(reg[0]) << 32 | fdt32_to_cpu(reg[1]);
 }
 
+static void bench_plain(void)
+{
+    row("null", LOOP(ROUNDS, RAW_CALL0(EXO_CALL_null)), ROUNDS);
+    bench_call();
+    bench_event();
+    bench_yield();
+    bench_fault();
+    bench_map();
+}
+
+/* What the same costs while the CPU is traced. */
+static void bench_traced(void)
+{
+    uint64_t ring = SPARE + 0x30000000, n = 16, flags = EXO_PROT_READ | EXO_PROT_WRITE | EXO_ALLOC_CONTIG;
+
+    for (uint64_t done = 0; done < n; flags |= EXO_ALLOC_MORE) {
+        int64_t rc = RAW_CALL8(EXO_CALL_page_alloc, EXO_SELF_SPACE, ring + done * PAGE_SIZE, n - done,
+                               EXO_WANT_ANY, flags, 0, 0, 0);
+
+        must(rc, "a trace ring");
+        done += (uint64_t)rc;
+    }
+    must(RAW_CALL8(EXO_CALL_trace_bind, EXO_FIRST_TRACE, 0, EXO_SELF_SPACE, ring, n, 0, 0, 0), "binding it");
+    must(RAW_CALL4(EXO_CALL_trace_control, EXO_FIRST_TRACE, 0, EXO_TRACE_ON, 0), "tracing");
+    prefix = "traced.";
+    bench_plain();
+    must(RAW_CALL4(EXO_CALL_trace_control, EXO_FIRST_TRACE, 0, EXO_TRACE_OFF, 0), "tracing no more");
+    prefix = "untraced.";
+    row("null", LOOP(ROUNDS, RAW_CALL0(EXO_CALL_null)), ROUNDS);
+}
+
 static void first_main(uint64_t arg)
 {
     uint64_t boot = raw_time();
@@ -430,15 +488,12 @@ static void first_main(uint64_t arg)
             raw_time() - t0;
         }),
         100000);
-    row("null", LOOP(ROUNDS, RAW_CALL0(EXO_CALL_null)), ROUNDS);
-    bench_call();
-    bench_event();
-    bench_yield();
-    bench_fault();
-    bench_map();
+    bench_plain();
+    bench_large();
     bench_appel();
     bench_irq(uart_pa);
     bench_space();
+    bench_traced();
     put_text("bench: done\n");
     off();
 }

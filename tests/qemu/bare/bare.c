@@ -192,7 +192,7 @@ uint64_t after_ms(uint64_t ms)
 
 uint64_t free_frames(void)
 {
-    return *(const volatile uint64_t *)&machine->frames[EXO_FRAME_FREE];
+    return exo_frames(machine, EXO_FRAME_FREE);
 }
 
 /* libfdt is compiled with stack protection. */
@@ -214,6 +214,16 @@ static uint64_t find_uart(const void *tree)
     const fdt64_t *reg = node < 0 ? NULL : fdt_getprop(tree, node, "reg", &len);
 
     return reg && len >= 8 ? fdt64_to_cpu(*reg) : 0;
+}
+
+/* Is this the kernel's command line? */
+static bool is_told(const char *word)
+{
+    const void *tree = (const void *)machine->tree_va;
+    int chosen = fdt_path_offset(tree, "/chosen");
+    const char *told = chosen < 0 ? NULL : fdt_getprop(tree, chosen, "bootargs", NULL);
+
+    return told && strcmp(told, word) == 0;
 }
 
 void bare_start(uint64_t reason, uint64_t info, uint64_t detail);
@@ -261,18 +271,35 @@ void bare_start(uint64_t reason, uint64_t info, uint64_t detail)
         exo_env_exit(0);
     }
     begin();
+    check("K10 whoever starts has nothing to return to", __builtin_return_address(0) == NULL);
     check_start(info);
+    if (is_told("msi")) { /* with the devices that it needs */
+        check_msi();
+        finish();
+    }
+    if (is_told("msi-none")) {
+        check_no_msi();
+        finish();
+    }
+    if (is_told("msi-few")) {
+        check("lines 100 to 102 are raised by messages",
+              machine->msi_first == 100 && machine->msi_lines == 3);
+        finish();
+    }
     check_calls();
     check_caps();
     check_memory();
+    check_large();
     check_faults();
     check_gates();
     check_gate_ends();
     check_events();
     check_time();
+    check_stride();
     check_fp();
     check_irq();
     check_life();
+    check_worst();
     check_random();
     finish();
 }

@@ -109,14 +109,19 @@ int64_t call1(exo_handle_t gate, uint64_t word, uint64_t *answer, uint64_t deadl
 void check_calls(void);
 void check_caps(void);
 void check_memory(void);
+void check_large(void);
 void check_faults(void);
 void check_gates(void);
 void check_gate_ends(void);
 void check_events(void);
 void check_time(void);
+void check_stride(void);
 void check_fp(void);
 void check_life(void);
 void check_irq(void);
+void check_worst(void);
 void check_random(void);
+void check_msi(void);
+void check_no_msi(void);
 
 #endif

@@ -114,7 +114,7 @@ static void check_sleep(void)
     late = now() - due;
     check("P9 not before, and not long after", now() >= due && late < 2 * machine->counter_hz);
     check_is("a deadline that has passed does not wait", exo_wait(0, 0), 0);
-    due = machine->frames[EXO_FRAME_FREE];
+    due = exo_frames(machine, EXO_FRAME_FREE);
     for (unsigned i = 0; i < 100; i++)
         exo_wait(0, now() + i * 100);
     check_is("100 short sleeps cost no frame", (int64_t)free_frames(), (int64_t)due);

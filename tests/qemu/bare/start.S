@@ -14,6 +14,17 @@ raw_resume:
     svc     #0
     brk     #1
 
+/* An upcall entry that needs no stack: waits until the time x1, then for ever. */
+    .text
+    .global worst_sleep
+worst_sleep:
+    mov     x19, #-1
+1:  mov     x0, xzr
+    mov     x8, #2                      /* EXO_CALL_wait */
+    svc     #0
+    mov     x1, x19
+    b       1b
+
 /* int64_t raw_call(uint64_t number, uint64_t x[19]): x0 to x7 go in; x9 to x18 hold a pattern; all come out. */
     .text
     .global raw_call

@@ -1,0 +1,56 @@
+/* What space.c and space_large.c share: tables, entries, flushes.  All of it under the space's lock.
+ *
+ *     root table  ->  ...  ->  table of level 1  ->  table of level 0  ->  page
+ *                                                \-> large page: EXO_LARGE_PAGES frames, where a table of level 0 would be
+ */
+#ifndef EXO_SPACE_IMPL_H
+#define EXO_SPACE_IMPL_H
+
+#include "space.h"
+
+#define TABLE_ENTRIES 512u
+
+_Static_assert(EXO_LARGE_PAGES == TABLE_ENTRIES, "a large page is what a table of pages translates");
+
+static inline unsigned index_at(uint64_t va, unsigned level)
+{
+    return va >> (PAGE_SHIFT + 9 * level) & (TABLE_ENTRIES - 1);
+}
+
+static inline pte_t *table_of(pte_t entry)
+{
+    return phys_to_virt(pte_paddr(entry));
+}
+
+/* True: its table is empty now. */
+bool entry_set(pte_t *entry, pte_t value);
+/* Makes the tables above va's entry of this level, and *out point to that: 0, -EXO_EBOUND (a large page is in the way),
+ * or why there is no frame for them; then none was made. */
+int tables_make(struct space *space, uint64_t va, unsigned level, pte_t **out);
+/* Frees va's tables from the lowest up, as far as they are empty. */
+void tables_trim(struct space *space, uint64_t va);
+
+bool tlb_may_hold(const struct space *space);
+/* Nobody else's TLB knows of it, nor can before this CPU drops the space's lock. */
+bool only_here(const struct space *space);
+/* The page, or the large one that it is in; complete after arch_tlb_sync. */
+void flush_page(struct space *space, uint64_t va);
+void flush_space(struct space *space);
+
+void run_drop(struct space *space);
+
+/* The entry of the large page that va lies in, or NULL. */
+pte_t *large_entry(const struct space *space, uint64_t va);
+/* What a page's entry would be for the part of a large page at va; 0: there is none. */
+pte_t large_part(const struct space *space, uint64_t va);
+
+/* What the calls of space.h do where va lies in a large page: EXO_LARGE_PAGES, or -EXO_EINVAL where the range does not
+ * cover all of it, or another error. */
+int64_t large_unbind(struct space *space, uint64_t va, uint64_t n, bool lazy);
+int64_t large_protect(struct space *space, uint64_t va, uint64_t n, unsigned prot, bool lazy);
+/* Does this copy make a large page of a large page? */
+bool large_copies(const struct space *src, uint64_t va, uint64_t sva, uint64_t n);
+int64_t large_copy(struct space *dst, uint64_t va, struct space *src, uint64_t sva, unsigned prot,
+                   unsigned max);
+
+#endif

@@ -1,0 +1,209 @@
+/* Large pages: one entry of level 1 that binds EXO_LARGE_PAGES frames, aligned in both address spaces.
+ *
+ * They are bound, protected and unbound whole.  Copies may also bind parts of one as ordinary pages: all of them, and pins,
+ * count at the head's frame, so the run lives while anything of it is in use.  In space->run waits one that is being
+ * zeroed, with frames that nothing binds yet. */
+#include "space_impl.h"
+
+#include "cpu.h"
+
+#define PIECE                                                                                                \
+    24u /* pages that one call zeroes: about as much work as to take the run, which the first call does */
+
+static bool aligned(uint64_t va)
+{
+    return !(va & (EXO_LARGE_BYTES - 1));
+}
+
+/* The entry of level 1, or NULL where a table is missing. */
+static pte_t *entry_at(const struct space *space, uint64_t va)
+{
+    pte_t *table = frame_address(space->root);
+
+    for (unsigned level = ARCH_PT_LEVELS - 1; level > 1; level--) {
+        pte_t entry = table[index_at(va, level)];
+
+        if (!pte_is_table(entry))
+            return NULL;
+        table = table_of(entry);
+    }
+    return &table[index_at(va, 1)];
+}
+
+pte_t *large_entry(const struct space *space, uint64_t va)
+{
+    pte_t *entry = entry_at(space, va);
+
+    return entry && *entry && !pte_is_table(*entry) ? entry : NULL;
+}
+
+pte_t large_part(const struct space *space, uint64_t va)
+{
+    const pte_t *entry = large_entry(space, va);
+    paddr_t pa;
+
+    if (!entry)
+        return 0;
+    pa = (paddr_t){pte_paddr(*entry).v + (va & (EXO_LARGE_BYTES - 1) & ~PAGE_MASK)};
+    return pte_leaf(pa, pte_prot(*entry), pte_max(*entry), pte_memory(*entry));
+}
+
+/* The empty entry that a large page may take: 0, -EXO_EDEAD, -EXO_EBOUND, or why there is no frame for tables. */
+static int prepare(struct space *space, uint64_t va, pte_t **out)
+{
+    int rc = space->ending ? -EXO_EDEAD : tables_make(space, va, 1, out);
+
+    if (!rc && **out)
+        rc = -EXO_EBOUND;
+    if (!rc && tlb_lazy_overlaps(&space->lazy, va, EXO_LARGE_PAGES))
+        flush_space(space);
+    return rc;
+}
+
+static void bind(struct space *space, pte_t *entry, pte_t value)
+{
+    frame_ref(paddr_to_pfn(pte_paddr(value)));
+    entry_set(entry, value);
+    space->nbound++;
+}
+
+/* After an entry has changed that TLBs may know: now, or some day. */
+static void forget(struct space *space, uint64_t va, bool lazy)
+{
+    if (!tlb_may_hold(space) || lazy)
+        arch_table_sync();
+    if (!tlb_may_hold(space))
+        return;
+    if (lazy) {
+        tlb_lazy_add(&space->lazy, va, EXO_LARGE_PAGES);
+    } else {
+        flush_page(space, va);
+        arch_tlb_sync(only_here(space));
+    }
+}
+
+int64_t large_unbind(struct space *space, uint64_t va, uint64_t n, bool lazy)
+{
+    pte_t *entry = large_entry(space, va);
+    pfn_t head;
+
+    if (!aligned(va) || n < EXO_LARGE_PAGES)
+        return -EXO_EINVAL;
+    head = paddr_to_pfn(pte_paddr(*entry));
+    entry_set(entry, 0);
+    space->nbound--;
+    forget(space, va, lazy);
+    if (lazy && tlb_may_hold(space))
+        frame_note_stale(head);
+    frame_unref(head); /* only now may anybody else have the frames */
+    tables_trim(space, va);
+    return EXO_LARGE_PAGES;
+}
+
+int64_t large_protect(struct space *space, uint64_t va, uint64_t n, unsigned prot, bool lazy)
+{
+    pte_t *entry = large_entry(space, va);
+
+    if (!aligned(va) || n < EXO_LARGE_PAGES)
+        return -EXO_EINVAL;
+    if (prot & ~pte_max(*entry))
+        return -EXO_ERIGHTS;
+    *entry = pte_block(pte_paddr(*entry), prot, pte_max(*entry), pte_memory(*entry));
+    forget(space, va, lazy);
+    return EXO_LARGE_PAGES;
+}
+
+bool large_copies(const struct space *src, uint64_t va, uint64_t sva, uint64_t n)
+{
+    return aligned(va) && aligned(sva) && n >= EXO_LARGE_PAGES && large_entry(src, sva);
+}
+
+int64_t large_copy(struct space *dst, uint64_t va, struct space *src, uint64_t sva, unsigned prot,
+                   unsigned max)
+{
+    pte_t from = *large_entry(src, sva), *to;
+    int rc = 0;
+
+    if ((prot | max) & ~pte_max(from))
+        rc = -EXO_ERIGHTS;
+    else
+        rc = frame_ref_check(paddr_to_pfn(pte_paddr(from)), dst->account);
+    if (!rc)
+        rc = prepare(dst, va, &to);
+    if (rc)
+        return rc;
+    bind(dst, to, pte_block(pte_paddr(from), prot, max, pte_memory(from)));
+    arch_table_sync();
+    return EXO_LARGE_PAGES;
+}
+
+/* ---- new ones, in pieces ---------------------------------------------------------------------------------- */
+
+int space_large_begin(struct space *space, uint64_t va, const struct frame_want *want)
+{
+    const pte_t *entry;
+    pfn_t pfn;
+    int rc;
+
+    lock_take(&space->lock);
+    entry = entry_at(space, va);
+    rc = space->ending ? -EXO_EDEAD : entry && *entry ? -EXO_EBOUND : 0;
+    if (!rc) {
+        run_drop(space);
+        rc = frame_alloc_large(space->account, want, &pfn);
+    }
+    if (!rc)
+        space->run = (struct space_run){.pfn = pfn, .left = EXO_LARGE_PAGES, .va = va, .large = true};
+    lock_drop(&space->lock);
+    return rc;
+}
+
+/* Zeroes up to n pages of the run, at least one. */
+static uint64_t zero_piece(struct space_run *run, uint64_t n)
+{
+    uint64_t done = 0;
+
+    for (; done < n && !(done && arch_irq_pending()); done++)
+        frame_zero(run->pfn + (pfn_t)done);
+    run->pfn += (pfn_t)done;
+    run->left -= done;
+    run->va += done * PAGE_SIZE;
+    return done;
+}
+
+/* The last piece: what may fail comes first. */
+static int64_t finish(struct space *space, unsigned prot)
+{
+    uint64_t va = space->run.va & ~(EXO_LARGE_BYTES - 1), done;
+    pte_t *entry;
+    int rc = prepare(space, va, &entry);
+
+    if (rc) {
+        if (rc != NEEDS_WORLD)
+            run_drop(space);
+        return rc;
+    }
+    done = zero_piece(&space->run, space->run.left);
+    if (space->run.left) {
+        tables_trim(space, va); /* an interrupt waits */
+        return (int64_t)done;
+    }
+    bind(space, entry,
+         pte_block(pfn_to_paddr(space->run.pfn - EXO_LARGE_PAGES), prot, EXO_PROT_ALL, MEMORY_NORMAL));
+    arch_table_sync();
+    space->run = (struct space_run){0};
+    return (int64_t)done;
+}
+
+int64_t space_large_bind(struct space *space, unsigned prot)
+{
+    int64_t done;
+
+    lock_take(&space->lock);
+    if (space->run.left > PIECE)
+        done = (int64_t)zero_piece(&space->run, space->run.left == EXO_LARGE_PAGES ? 1 : PIECE);
+    else
+        done = finish(space, prot);
+    lock_drop(&space->lock);
+    return done;
+}

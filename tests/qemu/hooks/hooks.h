@@ -1,0 +1,21 @@
+/* What the program asks of the kernel, both for tests alone: the words of a log_write. */
+#ifndef HOOKS_H
+#define HOOKS_H
+
+#include "base/types.h"
+
+#define HOOK_MAGIC 0x6b6f6f6874736574ull
+
+enum hook_order {
+    HOOK_DIG = 1,           /* use up the kernel's stack */
+    HOOK_TOUCH,             /* turn over all bits of a word of the caller's */
+    HOOK_TOUCH_UNPROTECTED, /* the same with PAN cleared */
+};
+
+struct hook {
+    uint64_t magic;
+    uint64_t order; /* enum hook_order */
+    uint64_t address;
+};
+
+#endif

@@ -1,0 +1,62 @@
+"""A kernel that does wrong when it is told to (hooks/): the guard page below its stack, and what keeps it from user memory."""
+import os
+import re
+import subprocess
+
+import bundle
+from machine import OUT
+from suite import job
+from suite_bare import CROSS, FLAGS
+
+HERE = os.path.dirname(os.path.relpath(__file__))
+KERNEL = OUT + "/exo-hooks/Image"
+
+
+def program(order):
+    path = bundle.write("hook-" + order, b"")
+    done = subprocess.run([CROSS + "gcc", *FLAGS.split(), "-Iinclude", "-isystem", OUT + "/newlib/include",
+                           "-DHOOK_ORDER=HOOK_" + order, f"-Wl,-T,{HERE}/bare/bare.ld", "-o", path,
+                           f"{HERE}/hooks/program.c", "libos/arch/aarch64/calls.c"],
+                          capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError("the program does not compile\n" + done.stderr[:3000])
+    return bundle.write(f"hook-{order}.cpio", bundle.archive({"bin/init": bundle.read(path)}))
+
+
+def console(report, order, **how):
+    with report.machine(kernel=KERNEL, bundle=program(order), metered=False, **how) as m:
+        m.ended(60)
+    return m.text()
+
+
+def fault(text):
+    """Syndrome and address of the exception that the kernel stopped at."""
+    said = re.search(r"kernel panic: exception in the kernel on CPU 0: esr 0x(\w+), pc 0x\w+, address 0x(\w+)", text)
+    return (int(said.group(1), 16), int(said.group(2), 16)) if said else (0, 0)
+
+
+def turned(text):
+    return f"status {0x600d}," in text and "panic" not in text
+
+
+@job("stack")
+def stack(report):
+    for how in ({}, {"gic": 2, "el2": True, "cpu": "cortex-a53"}):
+        text = console(report, "DIG", **how)
+        report.check(f"K19 the kernel's stack overflows into its guard page, and that is said {how or ''}",
+                     re.search(r"corbel: kernel panic: kernel stack overflow.*: sp 0x\w+, pc 0x\w+", text))
+
+
+@job("pan")
+def pan(report):
+    """Data abort in the kernel (class 0x25), permission fault, at the user's own word."""
+    for cpu, el2 in (("cortex-a76", False), ("cortex-a76", True), ("max,pauth-impdef=on", False), ("neoverse-n1", True)):
+        syndrome, address = fault(console(report, "TOUCH", cpu=cpu, el2=el2))
+        where = f"{cpu}, {'EL2' if el2 else 'EL1'}"
+        report.check(f"K17 a user's word is out of the kernel's reach ({where})",
+                     syndrome >> 26 == 0x25 and syndrome & 0x3c == 0x0c and 0x7e00400000 < address < 0x7e00500000,
+                     f"syndrome {syndrome:x}, address {address:x}\n{report.transcript()}")
+    report.check("K17 it is PAN that keeps it out: without, the word changes",
+                 turned(console(report, "TOUCH_UNPROTECTED", cpu="cortex-a76")))
+    report.check("a processor that has no PAN does not: nothing but the kernel's own care does there",
+                 turned(console(report, "TOUCH", cpu="cortex-a53", gic=2)))
