@@ -4,8 +4,8 @@
 #include "irq.h"
 #include "log.h"
 #include "msi.h"
+#include "table.h"
 
-#define TABLE_ENTRIES 512u
 #define CHAIN_MAX (CAPS_FRAMES * CAPS_PER_FRAME) /* steps after which a list must have ended */
 
 void (*audit_translations)(audit_see *see);
@@ -978,7 +978,7 @@ static void check_translation(unsigned cpu, uint32_t asid, unsigned level, uint6
            cpu, (unsigned long)va, asid);
     table = frame_address(space->root);
     for (unsigned at = ARCH_PT_LEVELS - 1;; at--) {
-        pte_t now = table[va >> (PAGE_SHIFT + 9 * at) & (TABLE_ENTRIES - 1)];
+        pte_t now = table[index_at(va, at)];
 
         if (at == level) {
             expect(now == pte || ((level == 0 || !pte_is_table(pte)) && may_lag(space, va, pte, now)),
@@ -1024,12 +1024,12 @@ static void check_device_translation(uint32_t tag, unsigned level, uint64_t iova
         return;
     table = frame_address(domain->root);
     for (unsigned at = ARCH_PT_LEVELS - 1; at > level; at--) {
-        now = table[iova >> (PAGE_SHIFT + 9 * at) & (TABLE_ENTRIES - 1)];
+        now = table[index_at(iova, at)];
         if (!expect(pte_is_table(now), "an IOMMU holds 0x%lx, whose table is gone", (unsigned long)iova))
             return;
         table = phys_to_virt(pte_paddr(now));
     }
-    now = table[iova >> (PAGE_SHIFT + 9 * level) & (TABLE_ENTRIES - 1)];
+    now = table[index_at(iova, level)];
     expect(now == pte, "an IOMMU holds 0x%lx (level %u) as 0x%lx, the table says 0x%lx", (unsigned long)iova,
            level, (unsigned long)pte, (unsigned long)now);
 }

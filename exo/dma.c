@@ -3,8 +3,8 @@
 #include "base/range.h"
 #include "log.h"
 #include "panic.h"
+#include "table.h"
 
-#define TABLE_ENTRIES 512u
 #define STREAMS_PER_TABLE (PAGE_SIZE / sizeof(struct arch_stream))
 #define TAGS_MAX 1024u
 #define FREES_MAX (DMA_RANGE_MAX * FRAME_COST) /* so that large pages, too, are freed a few at a time */
@@ -184,45 +184,6 @@ uint32_t dma_ntags(void)
 
 /* ---- tables --------------------------------------------------------------------------------------------------- */
 
-static unsigned index_at(uint64_t iova, unsigned level)
-{
-    return iova >> (PAGE_SHIFT + 9 * level) & (TABLE_ENTRIES - 1);
-}
-
-static void entry_set(pte_t *entry, pte_t value)
-{
-    struct exo_frame *f = frame_entry(frame_of(entry));
-
-    f->entries = (uint16_t)(f->entries + (value != 0) - (*entry != 0));
-    *entry = value;
-}
-
-static pte_t *table_of(pte_t entry)
-{
-    return phys_to_virt(pte_paddr(entry));
-}
-
-/* The leaf entry for iova, or NULL where a table is missing. */
-static pte_t *walk(const struct domain *domain, uint64_t iova)
-{
-    pte_t *table = frame_address(domain->root);
-
-    for (unsigned level = ARCH_PT_LEVELS - 1; level > 0; level--) {
-        pte_t entry = table[index_at(iova, level)];
-
-        if (!pte_is_table(entry))
-            return NULL;
-        table = table_of(entry);
-    }
-    return &table[index_at(iova, 0)];
-}
-
-/* Steps through the leaf entries of a range; walks anew only where the table ends. */
-static pte_t *next_entry(const struct domain *domain, pte_t *entry, uint64_t iova)
-{
-    return entry && index_at(iova, 0) ? entry + 1 : walk(domain, iova);
-}
-
 /* A frame is pinned there; a doorbell is not ours to free. */
 static bool is_pin(const pte_t *entry)
 {
@@ -318,7 +279,7 @@ static int range_prepare(struct domain *domain, uint64_t iova, uint64_t n)
     for (uint64_t i = 0; i < n && !rc; i++) {
         uint64_t at = iova + i * PAGE_SIZE;
 
-        leaf = next_entry(domain, leaf, at);
+        leaf = table_step(domain->root, leaf, at);
         if (!leaf)
             rc = tables_make(domain, at, &leaf);
         if (!rc && *leaf)
@@ -344,8 +305,8 @@ static int doorbells_bind(struct domain *domain)
 
         if (rc)
             return rc;
-        bind(domain, walk(domain, doorbells[i].v), doorbells[i], EXO_PROT_READ | EXO_PROT_WRITE,
-             MEMORY_DEVICE);
+        bind(domain, table_walk(domain->root, doorbells[i].v, 0), doorbells[i],
+             EXO_PROT_READ | EXO_PROT_WRITE, MEMORY_DEVICE);
     }
     return 0;
 }
@@ -462,7 +423,7 @@ static void unbind_detached(struct domain *domain, uint64_t iova, uint64_t n)
     for (i = 0; i < n && frees < FREES_MAX; i++) {
         pte_t was;
 
-        entry = next_entry(domain, entry, iova + i * PAGE_SIZE);
+        entry = table_step(domain->root, entry, iova + i * PAGE_SIZE);
         was = entry ? *entry : 0;
         if (!was)
             continue;
@@ -541,7 +502,7 @@ int domain_bind(struct domain *domain, uint64_t iova, struct space *space, uint6
         return rc;
     for (uint64_t i = 0; i < n; i++) {
         frame_ref(pfns[i]);
-        entry = next_entry(domain, entry, iova + i * PAGE_SIZE);
+        entry = table_step(domain->root, entry, iova + i * PAGE_SIZE);
         bind(domain, entry, pfn_to_paddr(pfns[i]), prot, MEMORY_NORMAL);
     }
     arch_table_sync(); /* no IOMMU keeps that nothing was bound */
@@ -559,7 +520,7 @@ int64_t domain_unbind(struct domain *domain, uint64_t iova, uint64_t n)
 
     ASSERT(n <= DMA_RANGE_MAX);
     for (looked = 0; looked < n && frees < FREES_MAX; looked++) {
-        entry = next_entry(domain, entry, iova + looked * PAGE_SIZE);
+        entry = table_step(domain->root, entry, iova + looked * PAGE_SIZE);
         if (!is_pin(entry))
             continue;
         frees += frame_unref_cost(paddr_to_pfn(pte_paddr(*entry)));
@@ -585,7 +546,7 @@ int64_t domain_unbind(struct domain *domain, uint64_t iova, uint64_t n)
 
 bool domain_address(struct domain *domain, uint64_t iova, uint64_t *out)
 {
-    const pte_t *entry = walk(domain, align_down(iova, PAGE_SIZE));
+    const pte_t *entry = table_walk(domain->root, align_down(iova, PAGE_SIZE), 0);
 
     if (!is_pin(entry))
         return false;

@@ -39,20 +39,6 @@ uint64_t space_piece(uint64_t n)
 
 /* ---- tables --------------------------------------------------------------------------------------------- */
 
-static struct exo_frame *table_frame(const pte_t *entry)
-{
-    return frame_entry(paddr_to_pfn(virt_to_phys(entry)));
-}
-
-bool entry_set(pte_t *entry, pte_t value)
-{
-    struct exo_frame *f = table_frame(entry);
-
-    f->entries = (uint16_t)(f->entries + (value != 0) - (*entry != 0));
-    *entry = value;
-    return f->entries == 0;
-}
-
 static int table_new(struct space *space, pte_t *entry)
 {
     pfn_t pfn;
@@ -63,21 +49,6 @@ static int table_new(struct space *space, pte_t *entry)
     frame_ref(pfn);
     entry_set(entry, pte_table(pfn_to_paddr(pfn)));
     return 0;
-}
-
-/* The leaf entry for va, or NULL where a table is missing. */
-static pte_t *walk(struct space *space, uint64_t va)
-{
-    pte_t *table = frame_address(space->root);
-
-    for (unsigned level = ARCH_PT_LEVELS - 1; level > 0; level--) {
-        pte_t entry = table[index_at(va, level)];
-
-        if (!pte_is_table(entry))
-            return NULL;
-        table = table_of(entry);
-    }
-    return &table[index_at(va, 0)];
 }
 
 bool tlb_may_hold(const struct space *space)
@@ -161,12 +132,6 @@ int tables_make(struct space *space, uint64_t va, unsigned to, pte_t **out)
     return 0;
 }
 
-/* Steps through the leaf entries of a range; walks anew only where the table ends. */
-static pte_t *next_entry(struct space *space, pte_t *entry, uint64_t va)
-{
-    return entry && index_at(va, 0) ? entry + 1 : walk(space, va);
-}
-
 static void trim_range(struct space *space, uint64_t va, uint64_t n)
 {
     uint64_t last_table = UINT64_MAX;
@@ -187,7 +152,7 @@ static int range_prepare(struct space *space, uint64_t va, uint64_t n)
     for (uint64_t i = 0; i < n && !rc; i++) {
         uint64_t at = va + i * PAGE_SIZE;
 
-        entry = next_entry(space, entry, at);
+        entry = table_step(space->root, entry, at);
         if (!entry)
             rc = tables_make(space, at, 0, &entry);
         if (!rc && *entry)
@@ -320,7 +285,7 @@ bool space_lookup(struct space *space, uint64_t va, struct binding *out)
     pte_t *entry, pte;
 
     lock_take(&space->lock);
-    entry = walk(space, va);
+    entry = table_walk(space->root, va, 0);
     pte = entry ? *entry : large_part(space, va);
     lock_drop(&space->lock);
     if (!pte)
@@ -361,7 +326,7 @@ static uint64_t unbind(struct space *space, uint64_t va, uint64_t n, bool lazy)
     for (i = 0; i < n && frees < FRAMES_AT_ONCE * FRAME_COST; i++) {
         uint64_t at = va + i * PAGE_SIZE;
 
-        entry = next_entry(space, entry, at);
+        entry = table_step(space->root, entry, at);
         if (!entry) {
             if (large_entry(space, at))
                 break;
@@ -414,7 +379,7 @@ static int64_t bind_new(struct space *space, uint64_t va, uint64_t n, unsigned p
         rc = frame_alloc(space->account, EXO_FRAME_USER, &next, &pfn);
         if (rc)
             break;
-        entry = next_entry(space, entry, va + done * PAGE_SIZE);
+        entry = table_step(space->root, entry, va + done * PAGE_SIZE);
         bind(space, entry, pte_leaf(pfn_to_paddr(pfn), prot, EXO_PROT_ALL, MEMORY_NORMAL));
         done++;
         if (next.pfn != EXO_WANT_ANY)
@@ -483,7 +448,7 @@ static int run_piece(struct space *space, unsigned prot)
         return rc;
     for (; done < n && !(done && arch_irq_pending()); done++) {
         frame_zero(space->run.pfn);
-        entry = next_entry(space, entry, space->run.va);
+        entry = table_step(space->root, entry, space->run.va);
         bind(space, entry, pte_leaf(pfn_to_paddr(space->run.pfn), prot, EXO_PROT_ALL, MEMORY_NORMAL));
         space->run.pfn++;
         space->run.left--;
@@ -513,7 +478,7 @@ int64_t space_run_bind(struct space *space, unsigned prot)
 /* Steps through a range that is to be copied: what stands there, also where that is a part of a large page; 0: nothing. */
 static pte_t next_source(struct space *space, pte_t **entry, uint64_t va)
 {
-    *entry = next_entry(space, *entry, va);
+    *entry = table_step(space->root, *entry, va);
     return *entry ? **entry : large_part(space, va);
 }
 
@@ -551,7 +516,7 @@ static int copy(struct space *dst, uint64_t va, struct space *src, uint64_t sva,
     for (uint64_t i = 0; i < n; i++) {
         pte_t pte = next_source(src, &from, sva + i * PAGE_SIZE);
 
-        to = next_entry(dst, to, va + i * PAGE_SIZE);
+        to = table_step(dst->root, to, va + i * PAGE_SIZE);
         bind(dst, to, pte_leaf(pte_paddr(pte), prot, max, pte_memory(pte)));
     }
     arch_table_sync();
@@ -619,7 +584,7 @@ static int bind_fixed(struct space *space, uint64_t va, paddr_t pa, uint64_t n, 
     if (rc)
         return rc;
     for (uint64_t i = 0; i < n; i++) {
-        entry = next_entry(space, entry, va + i * PAGE_SIZE);
+        entry = table_step(space->root, entry, va + i * PAGE_SIZE);
         bind(space, entry, pte_leaf((paddr_t){pa.v + i * PAGE_SIZE}, prot, prot, memory));
     }
     arch_table_sync();
@@ -643,7 +608,7 @@ static int rights_check(struct space *space, uint64_t va, uint64_t *n, unsigned 
     pte_t *entry = NULL;
 
     for (uint64_t i = 0; i < *n; i++) {
-        entry = next_entry(space, entry, va + i * PAGE_SIZE);
+        entry = table_step(space->root, entry, va + i * PAGE_SIZE);
         if (!entry && large_entry(space, va + i * PAGE_SIZE)) {
             *n = i;
             return 0;
@@ -670,7 +635,7 @@ static int64_t protect(struct space *space, uint64_t va, uint64_t asked, unsigne
     for (uint64_t i = 0; i < n; i++) {
         uint64_t at = va + i * PAGE_SIZE;
 
-        entry = next_entry(space, entry, at);
+        entry = table_step(space->root, entry, at);
         *entry = pte_leaf(pte_paddr(*entry), prot, pte_max(*entry), pte_memory(*entry));
         if (flush)
             flush_page(space, at);

@@ -7,23 +7,10 @@
 #define EXO_SPACE_IMPL_H
 
 #include "space.h"
-
-#define TABLE_ENTRIES 512u
+#include "table.h"
 
 _Static_assert(EXO_LARGE_PAGES == TABLE_ENTRIES, "a large page is what a table of pages translates");
 
-static inline unsigned index_at(uint64_t va, unsigned level)
-{
-    return va >> (PAGE_SHIFT + 9 * level) & (TABLE_ENTRIES - 1);
-}
-
-static inline pte_t *table_of(pte_t entry)
-{
-    return phys_to_virt(pte_paddr(entry));
-}
-
-/* True: its table is empty now. */
-bool entry_set(pte_t *entry, pte_t value);
 /* Makes the tables above va's entry of this level, and *out point to that: 0, -EXO_EBOUND (a large page is in the way),
  * or why there is no frame for them; then none was made. */
 int tables_make(struct space *space, uint64_t va, unsigned level, pte_t **out);

@@ -15,24 +15,9 @@ static bool aligned(uint64_t va)
     return !(va & (EXO_LARGE_BYTES - 1));
 }
 
-/* The entry of level 1, or NULL where a table is missing. */
-static pte_t *entry_at(const struct space *space, uint64_t va)
-{
-    pte_t *table = frame_address(space->root);
-
-    for (unsigned level = ARCH_PT_LEVELS - 1; level > 1; level--) {
-        pte_t entry = table[index_at(va, level)];
-
-        if (!pte_is_table(entry))
-            return NULL;
-        table = table_of(entry);
-    }
-    return &table[index_at(va, 1)];
-}
-
 pte_t *large_entry(const struct space *space, uint64_t va)
 {
-    pte_t *entry = entry_at(space, va);
+    pte_t *entry = table_walk(space->root, va, 1);
 
     return entry && *entry && !pte_is_table(*entry) ? entry : NULL;
 }
@@ -146,7 +131,7 @@ int space_large_begin(struct space *space, uint64_t va, const struct frame_want 
     int rc;
 
     lock_take(&space->lock);
-    entry = entry_at(space, va);
+    entry = table_walk(space->root, va, 1);
     rc = space->ending ? -EXO_EDEAD : entry && *entry ? -EXO_EBOUND : 0;
     if (!rc) {
         run_drop(space);

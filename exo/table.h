@@ -1,0 +1,31 @@
+/* Page tables, of address spaces and of devices' domains alike: frames of TABLE_ENTRIES entries, whose entries in use are
+ * counted in the frame table (exo_frame.entries), so that an empty one is known.  Level 0 is the leaves'. */
+#ifndef EXO_TABLE_H
+#define EXO_TABLE_H
+
+#include "frame.h"
+
+#define TABLE_ENTRIES 512u
+
+static inline unsigned index_at(uint64_t va, unsigned level)
+{
+    return va >> (PAGE_SHIFT + 9 * level) & (TABLE_ENTRIES - 1);
+}
+
+static inline pte_t *table_of(pte_t entry)
+{
+    return phys_to_virt(pte_paddr(entry));
+}
+
+/* True: its table is empty now. */
+bool entry_set(pte_t *entry, pte_t value);
+/* The entry of this level for va, or NULL where a table above it is missing. */
+pte_t *table_walk(pfn_t root, uint64_t va, unsigned level);
+
+/* Steps through the leaf entries of a range: walks anew only where the table ends. */
+static inline pte_t *table_step(pfn_t root, pte_t *entry, uint64_t va)
+{
+    return entry && index_at(va, 0) ? entry + 1 : table_walk(root, va, 0);
+}
+
+#endif
