@@ -211,10 +211,8 @@ static void cpus_go(void)
         arch_cpu_kick(&cpus[i]);
 }
 
-/* Not inlined: a place that each CPU passes once, where a test stops it. */
-__attribute__((noinline)) void kernel_secondary(struct cpu *cpu)
+void kernel_secondary(void)
 {
-    (void)cpu;
     while (!__atomic_load_n(&started, __ATOMIC_ACQUIRE)) {
         arch_wait_for_irq();
         arch_irq_dispatch();

@@ -12,19 +12,19 @@ HERE = os.path.dirname(os.path.relpath(__file__))
 KERNEL = OUT + "/exo-hooks/Image"
 
 
-def program(order):
+def program(order, cpu):
     path = bundle.write("hook-" + order, b"")
     done = subprocess.run([CROSS + "gcc", *FLAGS.split(), "-Iinclude", "-isystem", OUT + "/newlib/include",
-                           "-DHOOK_ORDER=HOOK_" + order, f"-Wl,-T,{HERE}/bare/bare.ld", "-o", path,
+                           "-DHOOK_ORDER=HOOK_" + order, f"-DHOOK_CPU={cpu}", f"-Wl,-T,{HERE}/bare/bare.ld", "-o", path,
                            f"{HERE}/hooks/program.c", "libos/arch/aarch64/calls.c"],
                           capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError("the program does not compile\n" + done.stderr[:3000])
-    return bundle.write(f"hook-{order}.cpio", bundle.archive({"bin/init": bundle.read(path)}))
+    return bundle.write(f"hook-{order}-{cpu}.cpio", bundle.archive({"bin/init": bundle.read(path)}))
 
 
-def console(report, order, **how):
-    with report.machine(kernel=KERNEL, bundle=program(order), metered=False, **how) as m:
+def console(report, order, on=0, **how):
+    with report.machine(kernel=KERNEL, bundle=program(order, on), metered=False, **how) as m:
         m.ended(60)
     return m.text()
 
@@ -41,10 +41,10 @@ def turned(text):
 
 @job("stack")
 def stack(report):
-    for how in ({}, {"gic": 2, "el2": True, "cpu": "cortex-a53"}):
-        text = console(report, "DIG", **how)
-        report.check(f"K19 the kernel's stack overflows into its guard page, and that is said {how or ''}",
-                     re.search(r"corbel: kernel panic: kernel stack overflow.*: sp 0x\w+, pc 0x\w+", text))
+    for on, how in ((0, {}), (0, {"gic": 2, "el2": True, "cpu": "cortex-a53"}), (1, {"more": ("-smp", "4")}), (3, {"more": ("-smp", "4")})):
+        text = console(report, "DIG", on, **how)
+        report.check(f"K19 the kernel's stack overflows into its guard page, and that is said, CPU {on} {how or ''}",
+                     re.search(rf"corbel: kernel panic: kernel stack overflow on CPU {on}: sp 0x\w+, pc 0x\w+", text))
 
 
 @job("pan")

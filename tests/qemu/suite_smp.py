@@ -4,8 +4,7 @@ import re
 import subprocess
 
 import bundle
-import gdbstub
-from machine import BUNDLE, KERNEL
+from machine import BUNDLE
 from suite import job
 
 HERE = os.path.dirname(os.path.relpath(__file__))
@@ -203,31 +202,3 @@ def late(report):
     """A processor that comes after it was given up: its number is another's by then, and it does nothing."""
     look(report, "C4 a processor that arrives too late parks", 3, "0x1 stays off: it was started, and did not arrive", wait=4,
          **started(spin_tree(4), 4, shim(4, False, delayed=1)))
-
-
-# ---- when the kernel is wrong --------------------------------------------------------------
-
-KERNEL_ELF = KERNEL.replace("Image", "exo.elf")
-STACKS = 0xFFFFFFFF80200000  # mmu.h: above a page that is not mapped, 16 KiB, for each CPU but the boot CPU
-STACKS_APART = 8 * bundle.PAGE
-
-
-def symbol(name):
-    table = subprocess.run([CROSS + "nm", KERNEL_ELF], check=True, capture_output=True, text=True).stdout
-    return int(re.search(rf"^(\w+) . {name}(?:\.[\w.]+)?$", table, re.M).group(1), 16)  # the compiler may have made a variant
-
-
-def guard(cpu):
-    return symbol("stack_guard") if cpu == 0 else STACKS + (cpu - 1) * STACKS_APART
-
-
-@job("stacks")
-def stacks(report):
-    for cpu, count, function in ((0, 1, "trap_leave"), (1, 4, "kernel_secondary"), (3, 4, "kernel_secondary")):
-        path = bundle.write("gdb", b"")
-        os.unlink(path)
-        with report.machine(more=(*smp(count), *gdbstub.where(path))) as m:
-            gdbstub.change(path, cpu, symbol(function), guard(cpu) + bundle.PAGE + 16)
-            sp = m.expect(rf"^corbel: kernel panic: kernel stack overflow on CPU {cpu}: sp 0x(\w+), pc 0xffff\w+\n", 60).group(1)
-            report.check(f"K19 CPU {cpu} uses up its stack in the kernel: it says so, and where",
-                         0 <= int(sp, 16) - guard(cpu) <= bundle.PAGE + 16 and m.ended() == 0)
