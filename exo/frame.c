@@ -381,7 +381,7 @@ bool frame_is_stale(pfn_t pfn)
 /* ---- frames --------------------------------------------------------------------------------------------- */
 
 /* What it held is gone for whoever sees a table entry that leads to it, another CPU's table walker among them. */
-static void clear(pfn_t pfn)
+void frame_zero(pfn_t pfn)
 {
     if (frame_entry(pfn)->epoch == tlb_epoch()) /* its own: a part's is from before it was one */
         tlb_flush_all();                        /* and with it all others': a range has at most one */
@@ -402,7 +402,7 @@ static void claim(pfn_t pfn, struct account *account, enum exo_frame_kind kind)
     f->next = f->prev = 0;
     if (kind != EXO_FRAME_USER)
         f->serial++;
-    clear(pfn);
+    frame_zero(pfn);
 }
 
 void frame_adopt(pfn_t pfn, enum exo_frame_kind kind, struct account *account)
@@ -601,11 +601,6 @@ int frame_alloc_large(struct account *account, const struct frame_want *want, pf
     if (!rc)
         frame_entry(*out)->entries = EXO_LARGE_HEAD;
     return rc;
-}
-
-void frame_zero(pfn_t pfn)
-{
-    clear(pfn);
 }
 
 void frame_run_free(pfn_t first, uint64_t n)

@@ -13,7 +13,7 @@ void kernel_main(struct tree_range image, struct tree_range tree);
 
 /* The architecture brings each other CPU here: on its own stack, with cpu_this() and its interrupts' part set up, no
  * user space loaded.  When it returns, the CPU leaves through trap_leave(). */
-void kernel_secondary(struct cpu *cpu);
+void kernel_secondary(void);
 
 /* Zeroed RAM for tables, before memory is handed to the allocator; boot_fail where there is none. */
 void *boot_take(uint64_t len, enum exo_frame_kind kind);

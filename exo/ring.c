@@ -83,21 +83,14 @@ static void hooks_drop(void)
 static int page_check(const struct cpu_trace *trace, const struct env *env, struct space *space, uint64_t va,
                       pfn_t *next)
 {
-    struct binding binding;
+    pfn_t pfn;
+    int rc = space_pinnable(space, va, &env->owner.account, &pfn);
 
-    if (!space_lookup(space, va, &binding))
-        return -EXO_EUNBOUND;
-    if (!(binding.max & EXO_PROT_WRITE))
-        return -EXO_ERIGHTS;
-    if (binding.memory != MEMORY_NORMAL || frame_entry(binding.pfn)->kind != EXO_FRAME_USER)
+    if (rc)
+        return rc;
+    if (*next ? pfn != *next : trace->npages && pfn != trace->first + trace->npages)
         return -EXO_EINVAL;
-    if (*next ? binding.pfn != *next : trace->npages && binding.pfn != trace->first + trace->npages)
-        return -EXO_EINVAL;
-    if (!frame_ref_possible(binding.pfn))
-        return -EXO_EFULL;
-    if (!frame_sharable(binding.pfn, &env->owner.account))
-        return -EXO_EBUSY;
-    *next = binding.pfn + 1;
+    *next = pfn + 1;
     return 0;
 }
 

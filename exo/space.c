@@ -51,7 +51,7 @@ static int table_new(struct space *space, pte_t *entry)
     return 0;
 }
 
-bool tlb_may_hold(const struct space *space)
+bool space_in_tlb(const struct space *space)
 {
     uint64_t generation = __atomic_load_n(&space->asid_generation, __ATOMIC_ACQUIRE);
 
@@ -70,16 +70,11 @@ void flush_page(struct space *space, uint64_t va)
 
 void flush_space(struct space *space)
 {
-    if (!tlb_may_hold(space))
+    if (!space_in_tlb(space))
         return;
     arch_tlb_flush_asid(space->asid, only_here(space));
     arch_tlb_sync(only_here(space));
     tlb_lazy_end(&space->lazy);
-}
-
-bool space_in_tlb(const struct space *space)
-{
-    return tlb_may_hold(space);
 }
 
 /* Frees va's tables from the lowest up, as far as they are empty.  All are unlinked, then no TLB holds them (walk
@@ -297,6 +292,20 @@ bool space_lookup(struct space *space, uint64_t va, struct binding *out)
     return true;
 }
 
+int space_pinnable(struct space *space, uint64_t va, const struct account *account, pfn_t *out)
+{
+    struct binding binding;
+
+    if (!space_lookup(space, va, &binding))
+        return -EXO_EUNBOUND;
+    if (!(binding.max & EXO_PROT_WRITE))
+        return -EXO_ERIGHTS;
+    if (binding.memory != MEMORY_NORMAL || frame_entry(binding.pfn)->kind != EXO_FRAME_USER)
+        return -EXO_EINVAL;
+    *out = binding.pfn;
+    return frame_ref_check(binding.pfn, account);
+}
+
 /* ---- bindings ------------------------------------------------------------------------------------------- */
 
 /* Device registers have no frame-table entry, hence no references. */
@@ -316,7 +325,7 @@ static void bind(struct space *space, pte_t *entry, pte_t value)
 /* How many pages it looked at: all, or those in front of a large one, or fewer as only so much is freed at once. */
 static uint64_t unbind(struct space *space, uint64_t va, uint64_t n, bool lazy)
 {
-    bool held = tlb_may_hold(space);
+    bool held = space_in_tlb(space);
     pfn_t gone[EXO_RANGE_MAX];
     uint64_t ngone = 0, ended = 0, frees = 0, i;
     bool emptied = false;
@@ -623,7 +632,7 @@ static int rights_check(struct space *space, uint64_t va, uint64_t *n, unsigned 
 
 static int64_t protect(struct space *space, uint64_t va, uint64_t asked, unsigned prot, bool lazy)
 {
-    bool flush = tlb_may_hold(space) && !lazy;
+    bool flush = space_in_tlb(space) && !lazy;
     uint64_t n = space_piece(asked);
     pte_t *entry = NULL;
     int rc = rights_check(space, va, &n, prot);
@@ -644,7 +653,7 @@ static int64_t protect(struct space *space, uint64_t va, uint64_t asked, unsigne
         arch_tlb_sync(only_here(space));
     else
         arch_table_sync();
-    if (tlb_may_hold(space) && lazy)
+    if (space_in_tlb(space) && lazy)
         tlb_lazy_add(&space->lazy, va, n);
     return (int64_t)n;
 }
@@ -733,7 +742,7 @@ void space_sync(struct space *space, uint64_t va, uint64_t n)
     lock_take(&space->lock);
     if (n > EXO_RANGE_MAX)
         flush_space(space);
-    else if (n && tlb_may_hold(space))
+    else if (n && space_in_tlb(space))
         sync_pages(space, va, n);
     lock_drop(&space->lock);
 }
@@ -788,7 +797,7 @@ static void space_show(const struct space *space)
 /* Under its lock: it has an ASID, and this CPU is among those that may know it. */
 static bool space_enter(struct space *space)
 {
-    if (!tlb_may_hold(space)) {
+    if (!space_in_tlb(space)) {
         uint32_t asid = asid_draw();
 
         if (!asid)
@@ -809,7 +818,7 @@ bool space_load(struct space *space)
 {
     struct cpu *cpu = cpu_this();
 
-    if (!tlb_may_hold(space) || !(__atomic_load_n(&space->cpus, __ATOMIC_RELAXED) & 1ull << cpu->id)) {
+    if (!space_in_tlb(space) || !(__atomic_load_n(&space->cpus, __ATOMIC_RELAXED) & 1ull << cpu->id)) {
         bool entered;
 
         lock_take(&space->lock);
@@ -850,7 +859,7 @@ int space_pin(struct space *space)
         return -EXO_ESTATE;
     if (npinned >= min_u64(PINNED_MAX, (1ull << arch_asid_bits()) / 4))
         return -EXO_EFULL;
-    if (tlb_may_hold(space))
+    if (space_in_tlb(space))
         pin_mark(space->asid);
     else
         space->asid_generation =

@@ -70,6 +70,9 @@ struct binding {
     enum memory_type memory;
 };
 bool space_lookup(struct space *space, uint64_t va, struct binding *out);
+/* The frame at va, for the kernel to pin and write for an environment of this account: 0, -EXO_EUNBOUND, -EXO_ERIGHTS,
+ * -EXO_EINVAL (not a user's memory), -EXO_EFULL, -EXO_EBUSY (it is being reclaimed). */
+int space_pinnable(struct space *space, uint64_t va, const struct account *account, pfn_t *out);
 
 /* How many pages of n one call is to do: EXO_RANGE_MAX at most, fewer while an interrupt waits. */
 uint64_t space_piece(uint64_t n);

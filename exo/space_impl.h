@@ -17,7 +17,6 @@ int tables_make(struct space *space, uint64_t va, unsigned level, pte_t **out);
 /* Frees va's tables from the lowest up, as far as they are empty. */
 void tables_trim(struct space *space, uint64_t va);
 
-bool tlb_may_hold(const struct space *space);
 /* Nobody else's TLB knows of it, nor can before this CPU drops the space's lock. */
 bool only_here(const struct space *space);
 /* The page, or the large one that it is in; complete after arch_tlb_sync. */

@@ -55,9 +55,9 @@ static void bind(struct space *space, pte_t *entry, pte_t value)
 /* After an entry has changed that TLBs may know: now, or some day. */
 static void forget(struct space *space, uint64_t va, bool lazy)
 {
-    if (!tlb_may_hold(space) || lazy)
+    if (!space_in_tlb(space) || lazy)
         arch_table_sync();
-    if (!tlb_may_hold(space))
+    if (!space_in_tlb(space))
         return;
     if (lazy) {
         tlb_lazy_add(&space->lazy, va, EXO_LARGE_PAGES);
@@ -78,7 +78,7 @@ int64_t large_unbind(struct space *space, uint64_t va, uint64_t n, bool lazy)
     entry_set(entry, 0);
     space->nbound--;
     forget(space, va, lazy);
-    if (lazy && tlb_may_hold(space))
+    if (lazy && space_in_tlb(space))
         frame_note_stale(head);
     frame_unref(head); /* only now may anybody else have the frames */
     tables_trim(space, va);

@@ -419,13 +419,6 @@ SWITCH_CALL(world, env_stop)
     return 0;
 }
 
-static bool is_ancestor(const struct env *env, const struct env *of)
-{
-    while (of && of != env)
-        of = of->parent;
-    return of != NULL;
-}
-
 SWITCH_CALL(world, env_destroy)
 {
     struct env *env = env_argument(current);
@@ -434,7 +427,7 @@ SWITCH_CALL(world, env_destroy)
         return 0;
     if (env == current->env)
         env_end(env, EXO_END_STOP, 0, 0, 0); /* whoever made it takes it down */
-    else if (is_ancestor(env, current->env))
+    else if (account_covers(&env->owner.account, &current->env->owner.account))
         vcpu_result(current, -EXO_EBUSY);
     else
         vcpu_result(current, env_destroy_step(env) ? 0 : 1);

@@ -12,31 +12,11 @@ struct vcpu *vcpu_of(const struct cap *cap)
     return frame_address(cap->object);
 }
 
-static int shared_page(const struct env *env, struct space *space, uint64_t va, pfn_t *out)
-{
-    struct binding binding;
-
-    if (!space_range_ok(va, 1))
-        return -EXO_ERANGE;
-    if (!space_lookup(space, va, &binding))
-        return -EXO_EUNBOUND;
-    if (!(binding.max & EXO_PROT_WRITE))
-        return -EXO_ERIGHTS;
-    if (binding.memory != MEMORY_NORMAL || frame_entry(binding.pfn)->kind != EXO_FRAME_USER)
-        return -EXO_EINVAL;
-    if (!frame_ref_possible(binding.pfn))
-        return -EXO_EFULL;
-    if (!frame_sharable(binding.pfn, &env->owner.account))
-        return -EXO_EBUSY;
-    *out = binding.pfn;
-    return 0;
-}
-
 int vcpu_new(struct env *env, struct cpu *cpu, struct space *space, uint64_t va, struct vcpu **out)
 {
     struct vcpu *vcpu;
     pfn_t page, pfn;
-    int rc = shared_page(env, space, va, &page);
+    int rc = space_range_ok(va, 1) ? space_pinnable(space, va, &env->owner.account, &page) : -EXO_ERANGE;
 
     if (rc)
         return rc;

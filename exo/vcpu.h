@@ -64,7 +64,6 @@ struct vcpu {
     uint32_t nirqs; /* lines bound to it: */
     struct list lines;
     uint32_t nslots;
-    bool fp_used;
     uint32_t
         traced; /* by which its entry into the kernel was, and so will be its way back: trace.session; 0: none */
     struct arch_fp fp;

@@ -250,5 +250,5 @@ void secondary_main(struct secondary *s)
     __atomic_store_n(&s->progress, end, __ATOMIC_RELEASE);
     if (end != ARRIVED)
         arch_cpu_stop();
-    kernel_secondary(s->cpu);
+    kernel_secondary();
 }
