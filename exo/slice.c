@@ -44,6 +44,12 @@ static struct vcpu *slot_owner(const struct cpu *cpu)
     return cpu->nowned ? cpu->slots[cpu->info->slot].owner : NULL;
 }
 
+/* Besides this one in the ready list. */
+static bool others_wait(const struct vcpu *vcpu)
+{
+    return vcpu->queue.next != vcpu->queue.prev;
+}
+
 static void woken(struct vcpu *vcpu)
 {
     struct cpu *cpu = vcpu->cpu;
@@ -54,7 +60,8 @@ static void woken(struct vcpu *vcpu)
     }
     if (!cpu->current)
         return; /* whoever picks will see it */
-    slot_update(cpu, arch_time());
+    if (!others_wait(vcpu)) /* else the timer is set to the slot's end, and if that is past, is about to say so */
+        slot_update(cpu, arch_time());
     if (cpu->timer_at > cpu->slot_end)
         timer_at(cpu, cpu->slot_end);
     if (slot_owner(cpu) == vcpu)

@@ -435,6 +435,23 @@ START_TEST(busy_callers_are_preempted)
 }
 END_TEST
 
+/* C1: nor does who wakes another just when his slot ends get a further one. */
+START_TEST(wakers_are_preempted)
+{
+    uint64_t slot = machine.cpu->slot_ticks;
+
+    as(&a);
+    CALL(wait, 0xffff, EXO_FOREVER);
+    as(&root); /* b is ready */
+    machine_advance(slot - machine.time % slot);
+    as(&root);
+    machine.time += slot + 1;
+    CALL(signal, event, 1); /* the slot ends while it is in the kernel */
+    ck_assert_ptr_ne(machine.cpu->current, root.vcpu);
+    ck_assert_int_eq(root.vcpu->state, VCPU_READY);
+}
+END_TEST
+
 /* C1: an owned slot is its owner's from the first tick to the last; the rest is everybody's. */
 START_TEST(owned_slots)
 {
@@ -598,6 +615,7 @@ static Suite *suite(void)
     tcase_add_checked_fixture(tc, setup, exo_check);
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, busy_callers_are_preempted);
+    tcase_add_test(tc, wakers_are_preempted);
     tcase_add_test(tc, signal_then_wait);
     tcase_add_test(tc, wait_then_signal);
     tcase_add_test(tc, wait_times_out);
