@@ -1,6 +1,6 @@
 # What must hold. tests/run runs the suites, adds them up and prints the closing line.
 
-.PHONY: test host-test qemu-test check-structure check-clang bench format
+.PHONY: test host-test qemu-test smp-test check-structure check-clang bench format
 
 # The kernel with one source replaced by one that does wrong when it is told to (tests/qemu/hooks).
 HOOKS     := $(OUT)/exo-hooks/Image
@@ -22,11 +22,14 @@ test_env = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL CORBEL_OUT='$(OUT)' CORBEL_KE
            CORBEL_TEST_BUNDLE='$(TEST_BUNDLE)' CORBEL_CC='$(WRAPPER)'
 
 test: all test-bundle checked-kernel host $(HOOKS) | tools-test
-	@$(test_env) tests/run structure tools clang host qemu
+	@$(test_env) tests/run structure tools clang host qemu smp
 host-test: host | tools-test
 	@$(test_env) tests/run host
 qemu-test: all test-bundle checked-kernel $(HOOKS) | tools-test
 	@$(test_env) tests/run qemu
+# On SMP=n CPUs, 4 where that is not said.
+smp-test: all test-bundle checked-kernel | tools-test
+	@$(test_env) tests/run smp
 check-structure: $(NEWLIB_STAMP) $(LIBFDT_STAMP) $(FLAGS)/exo.cflags $(FLAGS)/app.cflags $(FLAGS)/libos.cflags | tools-test
 	@$(test_env) tests/run structure
 bench: all test-bundle | tools
