@@ -25,7 +25,7 @@ ERET, WFI = 0xd69f03e0, 0xd503207f
 TAKES_INTERRUPTS = "arch_irq_dispatch"
 WAITS = "lock_wait"
 HANDLERS = {"trap_user": "(fault)", "trap_serror": "(serror)", "user_irq": "(interrupt)"}
-OTHERS = {TAKES_INTERRUPTS: "(interrupt while idle or ending)", "vectors": "(unknown call)", "trap_leave": "(idle)"}
+OTHERS = {TAKES_INTERRUPTS: "(interrupt while idle or ending)", "vectors": "(unknown call)", "trap_leave": "(idle)", "secondary_main": "(idle)"}
 BOUNDS = "docs/bounds.md"
 ROW = re.compile(r"^\| `?([^|`]+?)`? \| (\d+) \| (.*) \|$", re.M)
 ON = os.environ.get("PLUGIN", "stretch") == "stretch"
