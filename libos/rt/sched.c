@@ -172,8 +172,8 @@ static struct os_thread *steal_one(struct rt_vcpu *me)
     return list_entry(first, struct os_thread, link);
 }
 
-/* Threads that yield and never block would stay where they are: every so often, look whether another queue is much
- * longer than ours. */
+/* Threads that yield and never block would stay where they are: every so often, look whether another vcpu has at least
+ * two more than ours, whose current one is in the queue. */
 static void balance(struct rt_vcpu *me)
 {
     const struct rt_vcpu *from;
@@ -182,7 +182,7 @@ static void balance(struct rt_vcpu *me)
     if (rt_alone() || ++me->yields % BALANCE_YIELDS)
         return;
     from = longest_queue(me, os_vcpus(), 0);
-    if (!from || ready_seen(from) <= 2 * ready_seen(me) + 1)
+    if (!from || ready_seen(from) <= ready_seen(me))
         return;
     list_init(&loot);
     keep(me, &loot, steal(me, &loot));

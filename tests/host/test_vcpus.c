@@ -520,6 +520,33 @@ START_TEST(idle_vcpus_steal)
 }
 END_TEST
 
+#define FAIR_TURNS 3000u
+
+static unsigned turns_of[2 * NTHREADS + 1];
+static bool turns_over;
+
+static void *takes_turns(void *arg)
+{
+    while (!turns_over) {
+        if (++turns_of[(uintptr_t)arg] == FAIR_TURNS)
+            turns_over = true;
+        interleave();
+        os_thread_yield();
+    }
+    return arg;
+}
+
+/* C3: on vcpus that run equally often, nobody stays in a longer queue than others, though none is ever idle. */
+START_TEST(turns_are_even)
+{
+    begin(_i);
+    run_all(2 * NTHREADS, takes_turns);
+    end();
+    for (unsigned i = 1; i <= 2 * NTHREADS; i++)
+        ck_assert_uint_ge(turns_of[i], FAIR_TURNS / 2);
+}
+END_TEST
+
 /* ---- signals ------------------------------------------------------------------------------------------------- */
 
 static int caught;
@@ -728,6 +755,7 @@ int main(void)
     tcase_add_loop_test(tc, threads_come_and_go, 0, TURNS);
     tcase_add_loop_test(tc, pinned_threads_stay, 0, TURNS);
     tcase_add_loop_test(tc, idle_vcpus_steal, 0, TURNS);
+    tcase_add_loop_test(tc, turns_are_even, 0, TURNS);
     tcase_add_loop_test(tc, signals_find_a_thread, 0, TURNS);
     tcase_add_loop_test(tc, no_notice_is_lost, 0, TURNS);
     tcase_add_test(tc, a_server_hears_of_pages);
