@@ -399,7 +399,8 @@ static void check_domain(const struct domain *domain)
 {
     pfn_t pfn = frame_of(domain);
 
-    if (!expect(is_object(domain, EXO_FRAME_IOTABLE), "a domain is not in a frame of its own") ||
+    if (!expect(is_object(domain, EXO_FRAME_IOTABLE) && dma_domain(pfn) == domain,
+                "a domain is not in a frame of its own") ||
         !expect(is_object(domain->account, EXO_FRAME_ENV) &&
                     frame_entry(pfn)->account == frame_of(domain->account),
                 "domain %u: its environment", pfn) ||

@@ -10,7 +10,6 @@
 #define FREES_MAX (DMA_RANGE_MAX * FRAME_COST) /* so that large pages, too, are freed a few at a time */
 #define SCAN_MAX 512u                          /* entries that one piece of work looks at */
 #define SAYINGS_MAX 32u                        /* lines about faults in the log, ever */
-#define IOVA_END (1ull << ARCH_USER_BITS)
 
 _Static_assert(STREAMS_PER_TABLE == 64, "a page of stream entries");
 
@@ -187,7 +186,7 @@ uint32_t dma_ntags(void)
 /* A frame is pinned there; a doorbell is not ours to free. */
 static bool is_pin(const pte_t *entry)
 {
-    return entry && *entry && pte_memory(*entry) == MEMORY_NORMAL;
+    return entry && *entry && pte_is_counted(*entry);
 }
 
 /* Frees iova's tables from the lowest up, as far as they are empty: unlinked, then forgotten by the IOMMU, then freed.
@@ -331,6 +330,11 @@ static void head_free(struct domain *domain)
     frame_free(frame_of(domain));
 }
 
+struct domain *dma_domain(pfn_t pfn)
+{
+    return frame_entry(pfn)->entries == EXO_DOMAIN_HEAD ? frame_address(pfn) : NULL;
+}
+
 static int head_new(struct account *account, struct domain **out)
 {
     pfn_t pfn, root;
@@ -344,6 +348,7 @@ static int head_new(struct account *account, struct domain **out)
         return rc;
     }
     frame_ref(root);
+    frame_entry(pfn)->entries = EXO_DOMAIN_HEAD;
     *out = frame_address(pfn);
     (*out)->account = account;
     (*out)->root = root;
@@ -387,13 +392,13 @@ int domain_new(struct account *account, uint64_t stream, struct domain **out)
     return 0;
 }
 
-/* Moves the cursor to the first entry that is in use, or to IOVA_END; false: that is further than a piece of work goes.
+/* Moves the cursor to the first entry that is in use, or to DMA_ADDRESS_END; false: that is further than a piece of work goes.
  * (No table is empty, so one that is entered is left by way of an entry, or at its end.) */
 static bool find_bound(struct domain *domain)
 {
     unsigned left = SCAN_MAX;
 
-    while (domain->cursor < IOVA_END) {
+    while (domain->cursor < DMA_ADDRESS_END) {
         const pte_t *table = frame_address(domain->root);
         unsigned level = ARCH_PT_LEVELS - 1, at;
 
@@ -448,9 +453,9 @@ bool domain_end_step(struct domain *domain)
     }
     if (!find_bound(domain))
         return false;
-    if (domain->cursor < IOVA_END) {
+    if (domain->cursor < DMA_ADDRESS_END) {
         unbind_detached(domain, domain->cursor,
-                        min_u64(DMA_RANGE_MAX, (IOVA_END - domain->cursor) >> PAGE_SHIFT));
+                        min_u64(DMA_RANGE_MAX, (DMA_ADDRESS_END - domain->cursor) >> PAGE_SHIFT));
         return false;
     }
     head_free(domain);
@@ -466,11 +471,13 @@ const struct list *dma_lost(void)
 
 bool domain_range_ok(uint64_t iova, uint64_t n)
 {
-    return !(iova & PAGE_MASK) && n <= IOVA_END >> PAGE_SHIFT && range_fits(iova, n << PAGE_SHIFT, IOVA_END);
+    return !(iova & PAGE_MASK) && n <= DMA_ADDRESS_END >> PAGE_SHIFT &&
+           range_fits(iova, n << PAGE_SHIFT, DMA_ADDRESS_END);
 }
 
 /* May a device have this page with these rights?  (One may stand in the range more than once.) */
-static int source_check(struct space *space, uint64_t va, unsigned prot, pfn_t *out)
+static int source_check(const struct domain *domain, struct space *space, uint64_t va, unsigned prot,
+                        pfn_t *out)
 {
     struct binding binding;
 
@@ -480,10 +487,8 @@ static int source_check(struct space *space, uint64_t va, unsigned prot, pfn_t *
         return -EXO_EINVAL;
     if (prot & ~(unsigned)binding.max)
         return -EXO_ERIGHTS;
-    if (!frame_ref_possible(binding.pfn))
-        return -EXO_EFULL;
     *out = binding.pfn;
-    return 0;
+    return frame_ref_check(binding.pfn, domain->account);
 }
 
 int domain_bind(struct domain *domain, uint64_t iova, struct space *space, uint64_t va, uint64_t n,
@@ -495,7 +500,7 @@ int domain_bind(struct domain *domain, uint64_t iova, struct space *space, uint6
 
     ASSERT(n <= DMA_RANGE_MAX);
     for (uint64_t i = 0; i < n && !rc; i++)
-        rc = source_check(space, va + i * PAGE_SIZE, prot, &pfns[i]);
+        rc = source_check(domain, space, va + i * PAGE_SIZE, prot, &pfns[i]);
     if (!rc)
         rc = range_prepare(domain, iova, n);
     if (rc)

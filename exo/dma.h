@@ -17,6 +17,7 @@
 
 #define DMA_STREAMS_MAX 65536u /* that an IOMMU may have; those above are blocked */
 #define DMA_DOORBELLS_MAX 4u
+#define DMA_ADDRESS_END (1ull << ARCH_USER_BITS) /* what devices' addresses stay below */
 #define DMA_RANGE_MAX 32u /* pages at one go, EXO_RANGE_MAX at most: they take longer than others' */
 
 struct domain {
@@ -48,6 +49,8 @@ bool dma_doorbell(paddr_t page);
 bool dma_is_translated(uint64_t stream);
 bool dma_stream_ok(uint64_t stream);
 
+/* The domain whose head is this frame, of kind IOTABLE, or NULL: it is a table. */
+struct domain *dma_domain(pfn_t pfn);
 /* A domain for a stream that has none: 0, -EXO_EBUSY (it has), -EXO_EFULL (no more domains), -EXO_EQUOTA, -EXO_ENOMEM,
  * -EXO_ETIMEDOUT (the IOMMU does not answer; the stream is of no use any more). */
 int domain_new(struct account *account, uint64_t stream, struct domain **out);
@@ -57,7 +60,7 @@ bool domain_end_step(struct domain *domain);
 /* Page aligned, and not beyond what a device can address. */
 bool domain_range_ok(uint64_t iova, uint64_t n);
 /* All or nothing, for at most DMA_RANGE_MAX pages.  0, -EXO_EDEAD (it is ending), -EXO_EUNBOUND, -EXO_EINVAL (not ordinary
- * memory), -EXO_ERIGHTS, -EXO_EFULL (references), -EXO_EBOUND (iova is in use), -EXO_EQUOTA, -EXO_ENOMEM. */
+ * memory), -EXO_ERIGHTS, -EXO_EFULL (references), -EXO_EBUSY (a frame is being reclaimed), -EXO_EBOUND (iova is in use), -EXO_EQUOTA, -EXO_ENOMEM. */
 int domain_bind(struct domain *domain, uint64_t iova, struct space *space, uint64_t va, uint64_t n,
                 unsigned prot);
 /* Pages that are not bound are passed over.  How many it looked at: n, or fewer, as only so much is freed at once; or

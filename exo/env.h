@@ -36,6 +36,7 @@ struct env_reclaim {
     uint64_t va_at; /* and in the space there */
     bool taking;    /* this walk takes; otherwise it asks */
     bool left;      /* it has met a holder that was asked */
+    int failed;     /* 0, or why a device could not be kept from a page: -enum exo_error */
 };
 
 struct env {

@@ -35,39 +35,33 @@ void notice_taken(struct vcpu *vcpu, uint64_t npages)
     n->due |= BIT(EXO_REVOKE_TAKEN);
 }
 
-static uint64_t space_name(const struct vcpu *vcpu, const struct space *space)
-{
-    return space == vcpu->env->home ? 0 : paddr_to_pfn(virt_to_phys(space));
-}
-
-bool notice_pages(struct vcpu *vcpu, const struct space *space, uint64_t va, uint64_t n, uint64_t deadline)
+bool notice_pages(struct vcpu *vcpu, uint64_t space, uint64_t va, uint64_t n, uint64_t deadline)
 {
     struct notice_range *r = &vcpu->notices.pages;
-    uint64_t name = space_name(vcpu, space);
 
     if (!(vcpu->notices.due & BIT(EXO_REVOKE_PAGES))) {
-        *r = (struct notice_range){.space = name, .va = va, .npages = n, .deadline = deadline};
+        *r = (struct notice_range){.space = space, .va = va, .npages = n, .deadline = deadline};
         vcpu->notices.due |= BIT(EXO_REVOKE_PAGES);
         return true;
     }
-    if (r->space != name || va < r->va || va > r->va + r->npages * PAGE_SIZE)
+    if (r->space != space || va < r->va || va > r->va + r->npages * PAGE_SIZE)
         return false;
     r->npages = max_u64(r->npages, ((va - r->va) >> PAGE_SHIFT) + n);
     r->deadline = min_u64(r->deadline, deadline);
     return true;
 }
 
-void notice_gone(struct vcpu *vcpu, const struct space *space, uint64_t va, uint64_t n)
+void notice_gone(struct vcpu *vcpu, uint64_t space, uint64_t va, uint64_t n)
 {
     struct notice_range *r = &vcpu->notices.gone;
-    uint64_t name = space_name(vcpu, space), end = va + n * PAGE_SIZE;
+    uint64_t end = va + n * PAGE_SIZE;
 
     if (vcpu->notices.due & BIT(EXO_REVOKE_GONE)) {
         end = max_u64(end, r->va + r->npages * PAGE_SIZE);
         va = min_u64(va, r->va);
-        name = name == r->space ? name : EXO_REVOKE_ANYWHERE;
+        space = space == r->space ? space : EXO_REVOKE_ANYWHERE;
     }
-    *r = (struct notice_range){.space = name, .va = va, .npages = (end - va) >> PAGE_SHIFT};
+    *r = (struct notice_range){.space = space, .va = va, .npages = (end - va) >> PAGE_SHIFT};
     vcpu->notices.due |= BIT(EXO_REVOKE_GONE);
 }
 

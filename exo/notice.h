@@ -11,7 +11,6 @@
 #include "arch/arch.h"
 
 struct env;
-struct space;
 
 struct notice_range {
     uint64_t space; /* as in struct exo_revoke */
@@ -31,9 +30,10 @@ struct vcpu *notice_vcpu(const struct env *env);
 
 void notice_frames(struct vcpu *vcpu);
 void notice_taken(struct vcpu *vcpu, uint64_t npages);
-/* n pages at va of a space of the vcpu's environment.  False: another place waits to be told of. */
-bool notice_pages(struct vcpu *vcpu, const struct space *space, uint64_t va, uint64_t n, uint64_t deadline);
-void notice_gone(struct vcpu *vcpu, const struct space *space, uint64_t va, uint64_t n);
+/* n pages at va of a space or a domain (struct exo_revoke) of the vcpu's environment.  False: another place waits to be
+ * told of. */
+bool notice_pages(struct vcpu *vcpu, uint64_t space, uint64_t va, uint64_t n, uint64_t deadline);
+void notice_gone(struct vcpu *vcpu, uint64_t space, uint64_t va, uint64_t n);
 
 /* Takes the next one out, and writes .revoke in the vcpu's page: its kind and number; false: none is due any more. */
 bool notice_take(struct vcpu *vcpu, uint64_t *kind, uint64_t *number);

@@ -1,7 +1,9 @@
 #include "revoke.h"
 
+#include "dma.h"
 #include "event.h"
 #include "ring.h"
+#include "table.h"
 
 #define SEEK_LOOKS 128u /* entries of tables that one piece of taking victims passes, */
 #define TAKE_PAGES 16u  /* and pages that it unbinds */
@@ -58,7 +60,7 @@ static bool take_victim(struct env *env, struct exo_victim *shared, uint64_t exc
     if (r->done >= npages || !space_range_ok(victim.va, npages))
         return true;
     va = victim.va + r->done * PAGE_SIZE;
-    found = space_seek(env->home, &va, end, NULL, looks);
+    found = table_seek(env->home->root, &va, end, NULL, looks);
     if (found) {
         uint64_t n = min_u64(min_u64(excess, TAKE_PAGES), (end - va) >> PAGE_SHIFT);
         uint64_t before = env->home->nbound;
@@ -135,62 +137,67 @@ int64_t revoke_limit(struct env *env, uint64_t limit, uint64_t deadline)
 
 /* ---- pages that others hold too: page_reclaim ---------------------------------------------------------------- */
 
-static bool is_holder(const struct env *env, const struct env *of)
-{
-    return !account_covers(&env->owner.account, &of->owner.account);
-}
-
-/* Whether it was asked, at least as good as. */
-static void ask_for(const struct env *env, const struct space *space, uint64_t va, uint64_t n,
-                    uint64_t deadline)
-{
-    struct vcpu *vcpu = notice_vcpu(env);
-
-    if (vcpu && notice_pages(vcpu, space, va, n, deadline))
-        event_notice(vcpu);
-}
-
-static void tell_gone(const struct env *env, const struct space *space, uint64_t va, uint64_t n)
-{
-    struct vcpu *vcpu = notice_vcpu(env);
-
-    if (!vcpu)
-        return;
-    notice_gone(vcpu, space, va, n);
-    event_notice(vcpu);
-}
-
 static void spend(unsigned *looks, unsigned n)
 {
     *looks -= *looks < n ? *looks : n;
 }
 
-/* What unbinding it counts as: giving back the frames of a large page is work enough. */
-static unsigned take_looks(struct space *space, uint64_t va)
+static bool is_holder(const struct env *env, const struct env *of)
 {
-    struct binding binding;
+    return !account_covers(&env->owner.account, &of->owner.account);
+}
 
-    return space_lookup(space, va, &binding) && frame_unref_cost(binding.pfn) > FRAME_COST ? END_LOOKS
-                                                                                           : TAKE_LOOKS;
+/* What a holder binds: n pages at va of a space or a domain of its. */
+struct held {
+    const struct env *by;
+    uint64_t space; /* as in struct exo_revoke */
+    uint64_t va, n;
+};
+
+/* True: it lives, and the time to let go has not passed.  It was asked, or as good as. */
+static bool ask_for(struct env_reclaim *r, const struct held *held, unsigned *looks)
+{
+    struct vcpu *vcpu;
+
+    if (r->taking || held->by->state != EXO_ENV_ALIVE)
+        return false;
+    r->left = true;
+    vcpu = notice_vcpu(held->by);
+    if (vcpu && notice_pages(vcpu, held->space, held->va, held->n, r->deadline))
+        event_notice(vcpu);
+    spend(looks, ASK_LOOKS);
+    return true;
+}
+
+static void tell_gone(const struct held *held)
+{
+    struct vcpu *vcpu = notice_vcpu(held->by);
+
+    if (!vcpu)
+        return;
+    notice_gone(vcpu, held->space, held->va, held->n);
+    event_notice(vcpu);
+}
+
+/* What unbinding what stands there counts as: giving back the frames of a large page is work enough. */
+static unsigned take_looks(pfn_t root, uint64_t va, uint64_t n)
+{
+    const pte_t *entry = table_walk(root, va, n > 1);
+
+    return frame_unref_cost(paddr_to_pfn(pte_paddr(*entry))) > FRAME_COST ? END_LOOKS : TAKE_LOOKS;
 }
 
 /* A holder's binding, of a page or (n pages) a large one. */
-static void visit_binding(struct env_reclaim *r, struct space *space, uint64_t va, uint64_t n,
-                          unsigned *looks)
+static void visit_binding(struct env_reclaim *r, struct space *space, uint64_t n, unsigned *looks)
 {
-    const struct env *holder = (const struct env *)space->account;
-    unsigned taking;
+    const struct env *by = (const struct env *)space->account;
+    struct held held = {by, space == by->home ? 0 : paddr_to_pfn(virt_to_phys(space)), r->va_at, n};
 
-    if (!r->taking && holder->state == EXO_ENV_ALIVE) {
-        r->left = true;
-        ask_for(holder, space, va, n, r->deadline);
-        spend(looks, ASK_LOOKS);
+    if (ask_for(r, &held, looks))
         return;
-    }
-    taking = take_looks(space, va);
-    space_unbind(space, va, n, false);
-    tell_gone(holder, space, va, n);
-    spend(looks, taking);
+    spend(looks, take_looks(space->root, held.va, n));
+    space_unbind(space, held.va, n, false);
+    tell_gone(&held);
 }
 
 /* A piece of a holder's space; true: it has been seen whole. */
@@ -199,22 +206,46 @@ static bool visit_space(struct env *env, struct space *space, unsigned *looks)
     struct env_reclaim *r = &env->reclaim;
     uint64_t n;
 
-    while ((n = space_seek(space, &r->va_at, system_info->table_va, &env->owner.account, looks)) != 0) {
-        visit_binding(r, space, r->va_at, n, looks);
+    while ((n = table_seek(space->root, &r->va_at, system_info->table_va, &env->owner.account, looks)) != 0) {
+        visit_binding(r, space, n, looks);
         r->va_at += n * PAGE_SIZE;
     }
     return r->va_at >= system_info->table_va;
 }
 
+/* A page that a holder's device reaches. */
+static void visit_pin(struct env_reclaim *r, struct domain *domain, unsigned *looks)
+{
+    struct held held = {(const struct env *)domain->account, EXO_REVOKE_STREAM | domain->stream, r->va_at, 1};
+    int64_t done;
+
+    if (ask_for(r, &held, looks))
+        return;
+    spend(looks, take_looks(domain->root, held.va, 1));
+    done = domain_unbind(domain, held.va, 1);
+    if (done < 0)
+        r->failed = (int)done;
+    else
+        tell_gone(&held);
+}
+
+/* A piece of what a holder's device reaches; true: it has been seen whole. */
+static bool visit_domain(struct env *env, struct domain *domain, unsigned *looks)
+{
+    struct env_reclaim *r = &env->reclaim;
+
+    while (table_seek(domain->root, &r->va_at, DMA_ADDRESS_END, &env->owner.account, looks)) {
+        visit_pin(r, domain, looks);
+        r->va_at += PAGE_SIZE;
+    }
+    return r->va_at >= DMA_ADDRESS_END;
+}
+
 /* A holder's vcpu that has its page there: that cannot be unbound as long as it runs. */
 static void visit_vcpu(struct env_reclaim *r, struct vcpu *vcpu, unsigned *looks)
 {
-    if (!r->taking && !vcpu_ended(vcpu)) {
-        r->left = true;
-        ask_for(vcpu->env, vcpu->env->home, vcpu->page_va, 1, r->deadline);
-        spend(looks, ASK_LOOKS);
+    if (!vcpu_ended(vcpu) && ask_for(r, &(struct held){vcpu->env, 0, vcpu->page_va, 1}, looks))
         return;
-    }
     env_end(vcpu->env, EXO_END_REVOKED, 0, 0, vcpu->page_va);
     vcpu_unpin(vcpu);
     spend(looks, END_LOOKS);
@@ -247,6 +278,12 @@ static bool visit(struct env *env, unsigned *looks)
         struct space *space = object;
 
         return !is_holder((const struct env *)space->account, env) || visit_space(env, space, looks);
+    }
+    case EXO_FRAME_IOTABLE: {
+        struct domain *domain = dma_domain(r->at);
+
+        return !domain || !is_holder((const struct env *)domain->account, env) ||
+               visit_domain(env, domain, looks);
     }
     case EXO_FRAME_VCPU: {
         struct vcpu *vcpu = object;
@@ -373,6 +410,10 @@ int64_t revoke_pages(struct env *env, struct space *space, uint64_t va, uint64_t
     r->deadline = max_u64(r->deadline, deadline);
     if (!walk_piece(env))
         return EXO_RECLAIM_MORE;
+    if (r->failed) {
+        env->owner.account.reclaim = 0;
+        return r->failed;
+    }
     if (!r->left) {
         finish(env, space);
         return EXO_RECLAIM_DONE;

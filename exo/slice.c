@@ -60,7 +60,8 @@ static void woken(struct vcpu *vcpu)
     }
     if (!cpu->current)
         return; /* whoever picks will see it */
-    if (!others_wait(vcpu)) /* else the timer is set to the slot's end, and if that is past, is about to say so */
+    if (!others_wait(
+            vcpu)) /* else the timer is set to the slot's end, and if that is past, is about to say so */
         slot_update(cpu, arch_time());
     if (cpu->timer_at > cpu->slot_end)
         timer_at(cpu, cpu->slot_end);

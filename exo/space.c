@@ -308,15 +308,9 @@ int space_pinnable(struct space *space, uint64_t va, const struct account *accou
 
 /* ---- bindings ------------------------------------------------------------------------------------------- */
 
-/* Device registers have no frame-table entry, hence no references. */
-static bool counted(pte_t entry)
-{
-    return pte_memory(entry) == MEMORY_NORMAL;
-}
-
 static void bind(struct space *space, pte_t *entry, pte_t value)
 {
-    if (counted(value))
+    if (pte_is_counted(value))
         frame_ref(paddr_to_pfn(pte_paddr(value)));
     entry_set(entry, value);
     space->nbound++;
@@ -344,7 +338,7 @@ static uint64_t unbind(struct space *space, uint64_t va, uint64_t n, bool lazy)
         }
         if (!*entry)
             continue;
-        if (counted(*entry)) {
+        if (pte_is_counted(*entry)) {
             gone[ngone] = paddr_to_pfn(pte_paddr(*entry));
             frees += frame_unref_cost(gone[ngone++]);
         }
@@ -506,7 +500,7 @@ static int source_check(struct space *space, uint64_t va, uint64_t n, unsigned r
             return -EXO_EUNBOUND;
         if (rights & ~pte_max(pte))
             return -EXO_ERIGHTS;
-        if (!rc && counted(pte))
+        if (!rc && pte_is_counted(pte))
             rc = frame_ref_check(paddr_to_pfn(pte_paddr(pte)), to);
     }
     return rc;
@@ -687,54 +681,6 @@ static void sync_pages(struct space *space, uint64_t va, uint64_t n)
     arch_tlb_sync(only_here(space));
     if (tlb_lazy_inside(&space->lazy, va, n))
         tlb_lazy_end(&space->lazy);
-}
-
-/* What an entry at a level above the leaves' spares: the first address behind what it covers. */
-static uint64_t behind(uint64_t va, unsigned level)
-{
-    uint64_t span = 1ull << (PAGE_SHIFT + 9 * level);
-
-    return align_down(va, span) + span;
-}
-
-/* The large page at va: does it begin there and end before `end`? */
-static bool large_is_inside(uint64_t va, uint64_t end)
-{
-    return !(va & (EXO_LARGE_BYTES - 1)) && end - va >= EXO_LARGE_BYTES;
-}
-
-static bool is_sought(pte_t entry, const struct account *by)
-{
-    if (!by)
-        return entry != 0;
-    return entry && counted(entry) && frame_reclaimer(paddr_to_pfn(pte_paddr(entry))) == by;
-}
-
-uint64_t space_seek(struct space *space, uint64_t *va, uint64_t end, const struct account *by,
-                    unsigned *looks)
-{
-    while (*va < end && *looks) {
-        pte_t *table = frame_address(space->root);
-        unsigned level = ARCH_PT_LEVELS - 1;
-
-        while (level > 0 && pte_is_table(table[index_at(*va, level)]))
-            table = table_of(table[index_at(*va, level--)]);
-        if (level > 0) {
-            if (level == 1 && is_sought(table[index_at(*va, 1)], by) && large_is_inside(*va, end))
-                return EXO_LARGE_PAGES;
-            *va = behind(*va, level);
-            --*looks;
-            continue;
-        }
-        do {
-            if (is_sought(table[index_at(*va, 0)], by))
-                return 1;
-            *va += PAGE_SIZE;
-            --*looks;
-        } while (index_at(*va, 0) && *va < end && *looks);
-    }
-    *va = min_u64(*va, end);
-    return 0;
 }
 
 void space_sync(struct space *space, uint64_t va, uint64_t n)

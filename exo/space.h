@@ -111,11 +111,6 @@ int64_t space_protect(struct space *space, uint64_t va, uint64_t n, unsigned pro
 /* Pages of the range that are not bound are passed over.  How many it looked at, as only so many frames are freed at once;
  * -EXO_EINVAL (a part of a large page). */
 int64_t space_unbind(struct space *space, uint64_t va, uint64_t n, bool lazy);
-/* From *va on, the first binding below `end` of a frame that `by` is reclaiming (NULL: of anything): how many pages it binds,
- * and *va is its address; large pages that the range does not cover whole are passed over.  0: *va is how far it came, `end`
- * or, after *looks entries, less.  *looks becomes what is left of them. */
-uint64_t space_seek(struct space *space, uint64_t *va, uint64_t end, const struct account *by,
-                    unsigned *looks);
 /* No TLB holds anything stale of these pages, however many. */
 void space_sync(struct space *space, uint64_t va, uint64_t n);
 

@@ -22,6 +22,17 @@ bool entry_set(pte_t *entry, pte_t value);
 /* The entry of this level for va, or NULL where a table above it is missing. */
 pte_t *table_walk(pfn_t root, uint64_t va, unsigned level);
 
+/* Of an entry that is in use.  What has no frame-table entry (device registers, doorbells) has no references. */
+static inline bool pte_is_counted(pte_t entry)
+{
+    return pte_memory(entry) == MEMORY_NORMAL;
+}
+
+/* From *va on, the first binding below `end` of a frame that `by` is reclaiming (NULL: of anything): how many pages it binds,
+ * and *va is its address; large pages that the range does not cover whole are passed over.  0: *va is how far it came, `end`
+ * or, after *looks entries, less.  *looks becomes what is left of them. */
+uint64_t table_seek(pfn_t root, uint64_t *va, uint64_t end, const struct account *by, unsigned *looks);
+
 /* Steps through the leaf entries of a range: walks anew only where the table ends. */
 static inline pte_t *table_step(pfn_t root, pte_t *entry, uint64_t va)
 {

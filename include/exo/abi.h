@@ -178,7 +178,9 @@ struct exo_revoke { /* set by the kernel with every REVOKE upcall */
     uint64_t va;
     uint64_t space; /* PAGES, GONE: 0: in the home space; otherwise the number of the space's SPACE frame, */
 };
-#define EXO_REVOKE_ANYWHERE UINT64_MAX /* or several spaces */
+#define EXO_REVOKE_ANYWHERE UINT64_MAX /* or several spaces, */
+#define EXO_REVOKE_STREAM                                                                                    \
+    (1ull << 62) /* or, with a stream's number, what its domain pins: va is the device's address */
 
 /* Pages of the home space that may be taken when the environment did not give back what was asked for.  In the page
  * of its first virtual processor; taken in the order of the list, each from va upwards. */
@@ -318,12 +320,15 @@ enum exo_frame_kind {
 
 /* USER frames of a large page.  Only the head counts references: those to all of it, and those to any part. */
 enum exo_large { EXO_LARGE_HEAD = 0x1000, EXO_LARGE_PART };
+#define EXO_DOMAIN_HEAD                                                                                      \
+    0x1000u /* IOTABLE frames: a domain itself; the tables of domains have the entries in use */
 
 /* One physical page. */
 struct exo_frame {
     uint8_t kind;
-    uint8_t order1;   /* FREE: 1 + log2 of the frames in the block that starts here; 0 inside a block */
-    uint16_t entries; /* TABLE: entries in use; VCPU: its CPU; SPACE: its ASID; USER: enum exo_large */
+    uint8_t order1; /* FREE: 1 + log2 of the frames in the block that starts here; 0 inside a block */
+    uint16_t
+        entries; /* TABLE: entries in use; VCPU: its CPU; SPACE: its ASID; USER: enum exo_large; IOTABLE: see above */
     uint32_t account; /* frame number of the ENV that pays; 0 for the kernel */
     uint32_t refs;    /* bindings */
     uint32_t serial;  /* counts the kernel objects made here, so that a stale name is told from a live one */

@@ -967,6 +967,106 @@ START_TEST(in_every_order)
 }
 END_TEST
 
+/* ---- what devices reach: K18 ------------------------------------------------------------------------------------ */
+
+#define STREAM 8u
+#define IOVA 0x80000000ull
+
+static uint64_t domain; /* b's */
+
+static void setup_iommu(void)
+{
+    machine.iommu = true;
+    setup();
+}
+
+/* b's device, too, reaches the n pages that a and b share, and b unbinds them. */
+static void pinned(unsigned n)
+{
+    uint64_t dma = (uint64_t)CALL_OK(cap_grant, b.env_cap, EXO_FIRST_DMA, EXO_RIGHT_USE, STREAM, 1);
+
+    shared(n);
+    as(&b);
+    domain = (uint64_t)CALL_OK(dma_open, dma, STREAM);
+    ck_assert_int_eq(CALL(dma_bind, domain, IOVA, EXO_SELF_SPACE, FAR, n, RW), n);
+    CALL_OK(page_unmap, EXO_SELF_SPACE, FAR, n, 0);
+}
+
+START_TEST(a_driver_lets_go)
+{
+    pinned(2);
+    ck_assert_int_eq(reclaim(2, EXO_FOREVER), EXO_RECLAIM_ASKED);
+    as(&b);
+    ck_assert(asked(&b, EXO_REVOKE_PAGES, 2));
+    ck_assert_uint_eq(b.vcpu->page->revoke.space, EXO_REVOKE_STREAM | STREAM);
+    ck_assert_uint_eq(b.vcpu->page->revoke.va, IOVA);
+    upcall_done();
+    ck_assert_int_eq(CALL(dma_unbind, domain, IOVA, 2), 2);
+    ck_assert_int_eq(reclaim(2, EXO_FOREVER), EXO_RECLAIM_DONE);
+    ck_assert_uint_eq(refs(&a, VA), 1);
+    all_gone();
+}
+END_TEST
+
+START_TEST(an_unwilling_driver)
+{
+    uint64_t deadline = machine.time + 10 * NOTICE;
+
+    pinned(3);
+    ck_assert_ptr_nonnull(machine_dma(STREAM, IOVA + PAGE_SIZE, EXO_PROT_WRITE));
+    ck_assert_int_eq(reclaim(2, deadline), EXO_RECLAIM_ASKED);
+    exo_later(deadline - 1);
+    ck_assert_int_eq(reclaim(2, deadline), EXO_RECLAIM_ASKED);
+    ck_assert_ptr_nonnull(machine_dma(STREAM, IOVA + PAGE_SIZE, EXO_PROT_WRITE));
+    exo_later(deadline);
+    reclaim(2, deadline);
+    ck_assert_int_eq(reclaim(2, deadline), EXO_RECLAIM_DONE);
+    ck_assert_ptr_null(machine_dma(STREAM, IOVA + PAGE_SIZE, EXO_PROT_WRITE));
+    ck_assert_ptr_nonnull(
+        machine_dma(STREAM, IOVA + 2 * PAGE_SIZE, EXO_PROT_WRITE)); /* nobody asked for that */
+    ck_assert_uint_eq(refs(&a, VA), 1);
+    as(&b);
+    while (asked(&b, EXO_REVOKE_PAGES, 2))
+        upcall_done();
+    ck_assert(asked(&b, EXO_REVOKE_GONE, 2));
+    ck_assert_uint_eq(b.vcpu->page->revoke.space, EXO_REVOKE_STREAM | STREAM);
+    upcall_done();
+    all_gone();
+}
+END_TEST
+
+START_TEST(no_device_gets_it_meanwhile)
+{
+    pinned(1);
+    as(&root);
+    CALL_OK(page_map, b.space_cap, FAR, a.space_cap, VA, 1, EXO_PROT_MAX(RW) | RW);
+    ck_assert_int_eq(reclaim(1, EXO_FOREVER), EXO_RECLAIM_ASKED);
+    as(&b);
+    upcall_done();
+    CALL_FAILS(EXO_EBUSY, dma_bind, domain, IOVA + PAGE_SIZE, EXO_SELF_SPACE, FAR, 1, RW);
+    all_gone();
+}
+END_TEST
+
+/* An IOMMU that does not answer may let the device go on: then nobody is told that all have let go. */
+START_TEST(a_device_that_cannot_be_stopped)
+{
+    int64_t rc;
+
+    pinned(1);
+    ck_assert_int_eq(reclaim(1, 0), EXO_RECLAIM_ASKED);
+    exo_later(machine.time + NOTICE);
+    machine.iommu_deaf = true;
+    as(&a);
+    do
+        rc = CALL(page_reclaim, EXO_SELF_SPACE, VA, 1, 0);
+    while (rc == EXO_RECLAIM_MORE || rc == EXO_RECLAIM_ASKED);
+    ck_assert_int_eq(rc, -EXO_ETIMEDOUT);
+    ck_assert_uint_eq(a.env->owner.account.reclaim, 0);
+    ck_assert_uint_eq(refs(&a, VA), 2);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("revoke");
@@ -1003,6 +1103,13 @@ static Suite *suite(void)
     tcase_add_test(tc, reclaim_errors);
     tcase_add_test(tc, in_pieces);
     tcase_add_loop_test(tc, in_every_order, 0, 10);
+    suite_add_tcase(s, tc);
+    tc = tcase_create("devices");
+    tcase_add_checked_fixture(tc, setup_iommu, exo_check);
+    tcase_add_test(tc, a_driver_lets_go);
+    tcase_add_test(tc, an_unwilling_driver);
+    tcase_add_test(tc, no_device_gets_it_meanwhile);
+    tcase_add_test(tc, a_device_that_cannot_be_stopped);
     suite_add_tcase(s, tc);
     return s;
 }
