@@ -39,7 +39,9 @@ include boards/mk/exo.mk
 include boards/mk/libos.mk
 include boards/mk/apps.mk
 include boards/mk/host.mk
+include boards/mk/fuzz.mk
 include boards/mk/tests.mk
+include boards/mk/mutants.mk
 include boards/mk/run.mk
 
 .PHONY: all
@@ -48,7 +50,7 @@ all: kernel libos apps bundle wrapper
 # ---- Cleaning ------------------------------------------------------------------------------
 .PHONY: clean distclean
 clean:
-	$(Q)find build -mindepth 1 -maxdepth 1 ! -name $(ARCH) -exec rm -rf {} + 2>/dev/null || true
+	$(Q)find build -mindepth 1 -maxdepth 1 ! -name $(ARCH) ! -name linux -exec rm -rf {} + 2>/dev/null || true
 	$(Q)find $(OUT) -mindepth 1 -maxdepth 1 ! -name newlib ! -name libfdt -exec rm -rf {} + 2>/dev/null || true
 distclean:
 	$(Q)rm -rf build

@@ -2,18 +2,10 @@
 
 #include "panic.h"
 
-#define INDEX_MASK ((1u << EXO_HANDLE_INDEX_BITS) - 1)
 #define GENERATION_MASK (EXO_HANDLE_MAX >> EXO_HANDLE_INDEX_BITS)
 #define STEP 64u /* capabilities that one piece of work touches */
 
-_Static_assert(CAPS_FRAMES *CAPS_PER_FRAME == INDEX_MASK + 1, "indices cover the table");
-
-static struct cap *slot_at(struct cap_table *table, uint32_t index)
-{
-    struct cap *frame = frame_address(table->frames[index / CAPS_PER_FRAME]);
-
-    return &frame[index % CAPS_PER_FRAME];
-}
+_Static_assert(CAPS_FRAMES *CAPS_PER_FRAME == CAP_INDEX_MASK + 1, "indices cover the table");
 
 /* A slot's own frame tells whose it is, and which part of the table. */
 static struct cap_table *table_of(const struct cap *cap, uint32_t *index)
@@ -26,31 +18,16 @@ static struct cap_table *table_of(const struct cap *cap, uint32_t *index)
     return &owner->caps;
 }
 
-/* What kind of frame an object of each type is made of; FREE: the type has no object. */
-static const uint8_t object_kind[EXO_NCAP_TYPES] = {
-    [EXO_CAP_ENV] = EXO_FRAME_ENV,   [EXO_CAP_SPACE] = EXO_FRAME_SPACE, [EXO_CAP_VCPU] = EXO_FRAME_VCPU,
-    [EXO_CAP_GATE] = EXO_FRAME_VCPU, [EXO_CAP_EVENT] = EXO_FRAME_VCPU,  [EXO_CAP_DOMAIN] = EXO_FRAME_IOTABLE,
-};
-
 int cap_live(const struct cap *cap)
 {
-    uint8_t kind = object_kind[cap->type];
-
-    if (kind == EXO_FRAME_FREE || frame_is_object(cap->object, kind, cap->serial))
-        return 0;
-    return -EXO_EDEAD;
+    return cap_live_as(cap, cap->type);
 }
 
 int cap_find_any(struct cap_owner *owner, uint64_t handle, struct cap **out)
 {
-    struct cap_table *table = &owner->caps;
-    uint32_t index = handle & INDEX_MASK;
-    struct cap *cap;
+    struct cap *cap = cap_named(owner, handle);
 
-    if (handle > EXO_HANDLE_MAX || index >= table->nframes * CAPS_PER_FRAME)
-        return -EXO_EHANDLE;
-    cap = slot_at(table, index);
-    if (cap->type == EXO_CAP_NONE || cap->generation != handle >> EXO_HANDLE_INDEX_BITS)
+    if (!cap || cap->type == EXO_CAP_NONE)
         return -EXO_EHANDLE;
     *out = cap;
     return 0;
@@ -59,17 +36,7 @@ int cap_find_any(struct cap_owner *owner, uint64_t handle, struct cap **out)
 int cap_find(struct cap_owner *owner, uint64_t handle, enum exo_cap_type type, unsigned rights,
              struct cap **out)
 {
-    struct cap *cap;
-    int rc = cap_find_any(owner, handle, &cap);
-
-    if (rc)
-        return rc;
-    if (cap->type != type)
-        return -EXO_ETYPE;
-    if (rights & ~cap->rights)
-        return -EXO_ERIGHTS;
-    *out = cap;
-    return cap_live(cap);
+    return cap_find_inline(owner, handle, type, rights, out);
 }
 
 static int table_grow(struct cap_owner *owner)
@@ -89,7 +56,7 @@ static int table_grow(struct cap_owner *owner)
     for (uint32_t i = CAPS_PER_FRAME; i-- > 0;) {
         if (base + i == 0)
             continue; /* handle 0 names nothing */
-        slot_at(table, base + i)->a = table->first_free;
+        cap_slot(table, base + i)->a = table->first_free;
         table->first_free = base + i;
     }
     return 0;
@@ -125,7 +92,7 @@ int64_t cap_insert(struct cap_owner *owner, const struct cap *model, struct cap 
 
     if (rc)
         return rc;
-    cap = slot_at(table, index);
+    cap = cap_slot(table, index);
     table->first_free = (uint32_t)cap->a;
     generation = cap->generation;
     *cap = *model;

@@ -62,4 +62,67 @@ bool cap_remove(struct cap *cap);
 bool cap_revoke(struct cap *cap); /* what was derived from it */
 bool cap_table_end(struct cap_owner *owner);
 
+/* ---- what is inline --------------------------------------------------------------------------------------- */
+
+#define CAP_INDEX_MASK ((1u << EXO_HANDLE_INDEX_BITS) - 1)
+
+static inline struct cap *cap_slot(struct cap_table *table, uint32_t index)
+{
+    struct cap *frame = frame_address(table->frames[index / CAPS_PER_FRAME]);
+
+    return &frame[index % CAPS_PER_FRAME];
+}
+
+/* The slot that a handle names, free or not; NULL: there is none.  (A generation never has more bits than a handle has for it.) */
+static inline struct cap *cap_named(struct cap_owner *owner, uint64_t handle)
+{
+    uint32_t index = handle & CAP_INDEX_MASK;
+    struct cap *cap;
+
+    if (index / CAPS_PER_FRAME >= owner->caps.nframes)
+        return NULL;
+    cap = cap_slot(&owner->caps, index);
+    return cap->generation == handle >> EXO_HANDLE_INDEX_BITS ? cap : NULL;
+}
+
+/* What kind of frame an object of each type is made of; FREE: the type has no object. */
+static inline enum exo_frame_kind cap_object_kind(unsigned type)
+{
+    switch (type) {
+    case EXO_CAP_ENV:
+        return EXO_FRAME_ENV;
+    case EXO_CAP_SPACE:
+        return EXO_FRAME_SPACE;
+    case EXO_CAP_VCPU:
+    case EXO_CAP_GATE:
+    case EXO_CAP_EVENT:
+        return EXO_FRAME_VCPU;
+    case EXO_CAP_DOMAIN:
+        return EXO_FRAME_IOTABLE;
+    default:
+        return EXO_FRAME_FREE;
+    }
+}
+
+static inline int cap_live_as(const struct cap *cap, unsigned type)
+{
+    enum exo_frame_kind kind = cap_object_kind(type);
+
+    return kind == EXO_FRAME_FREE || frame_is_object(cap->object, kind, cap->serial) ? 0 : -EXO_EDEAD;
+}
+
+static inline __attribute__((always_inline)) int cap_find_inline(struct cap_owner *owner, uint64_t handle,
+                                                                 enum exo_cap_type type, unsigned rights,
+                                                                 struct cap **out)
+{
+    struct cap *cap = cap_named(owner, handle);
+
+    if (!cap || cap->type != type)
+        return !cap || cap->type == EXO_CAP_NONE ? -EXO_EHANDLE : -EXO_ETYPE;
+    if (rights & ~cap->rights)
+        return -EXO_ERIGHTS;
+    *out = cap;
+    return cap_live_as(cap, type);
+}
+
 #endif

@@ -46,11 +46,18 @@ struct cpu {
     uint64_t calls;       /* counted by entry code; shown in `info` as of the last switch */
     void *panic_stack;    /* its top: for entry code, when the kernel itself traps */
     struct exo_lock lock;
-    uint32_t attention;        /* (a) not 0: the next three, inbox or endings may hold something to do */
+    union {
+        struct {
+            uint32_t attention; /* (a) not 0: the next three, inbox or endings may hold something to do */
+            uint32_t nowned;    /* (o) slots with an owner */
+        };
+        uint64_t either; /* not 0: one of them is not */
+    };
     bool world;                /* it holds all CPUs' locks */
     bool evict;                /* (o) current has ended: it must leave */
     bool overdue;              /* (o) a deadline passed whose end needs the world */
     bool lent;                 /* (o) the slot's owner gave the rest of it to current */
+    bool borrows;              /* (o) current came for an interrupt, in the slot of the first in `ready` */
     bool fp_on;                /* (o) */
     uint32_t id;               /* 0: the boot CPU */
     struct vcpu *fp_owner;     /* (o) whose FP/SIMD state the registers hold */
@@ -62,11 +69,9 @@ struct cpu {
     uint64_t timer_at;              /* (o) what the timer is set to */
     uint64_t slot_ticks;
     uint64_t slot_end; /* (o) when the current slot ends, in ticks */
-    uint32_t nowned;   /* (o) slots with an owner */
     uint32_t
         call_serial; /* (o) of the last call delivered; not the vcpu's, whose frame may become another's */
     struct slot slots[CPU_SLOTS]; /* (o) */
-    uint64_t since;               /* (o) when current, or its sleep, began, in ticks */
     struct exo_cpu_info *info;    /* (o) */
     struct exo_log *log;          /* (o) */
     struct cpu_trace trace;       /* (o); see trace.h */
@@ -92,6 +97,12 @@ static inline void cpu_attend(struct cpu *cpu)
     __atomic_store_n(&cpu->attention, 1, __ATOMIC_RELEASE);
 }
 
+/* Is there?  Where it is not seen yet, the kick that comes with it is. */
+static inline bool cpu_is_called(const struct cpu *cpu)
+{
+    return __atomic_load_n(&cpu->attention, __ATOMIC_RELAXED);
+}
+
 static inline void local_enter(void)
 {
     lock_take(&cpu_this()->lock);
@@ -100,6 +111,26 @@ static inline void local_enter(void)
 static inline void local_leave(void)
 {
     lock_drop(&cpu_this()->lock);
+}
+
+/* Attention, or slots with owners. */
+static inline bool cpu_has_chores(const struct cpu *cpu)
+{
+    return __atomic_load_n(&cpu->either, __ATOMIC_RELAXED) != 0;
+}
+
+/* FP/SIMD registers are on while they are the current vcpu's. */
+static inline void cpu_fp_enable(struct cpu *cpu, bool on)
+{
+    if (cpu->fp_on == on)
+        return;
+    cpu->fp_on = on;
+    arch_fp_enable(on);
+}
+
+static inline void cpu_fp_follow(struct cpu *cpu)
+{
+    cpu_fp_enable(cpu, cpu->fp_owner == cpu->current);
 }
 
 /* From no lock held. */

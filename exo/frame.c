@@ -7,29 +7,22 @@
 #define CACHE_SPILL 4u
 #define CACHE_REFILL_ORDER 4u /* what an empty one gets at once */
 
-static struct exo_frame *table;
-static pfn_t first_frame;
-static uint32_t nframes;
+struct frame_ram frame_ram;
 static pfn_t free_lists[FRAME_ZONES][FRAME_ORDERS]; /* 0: empty (frame 0 is never handed out) */
 static uint32_t free_orders[FRAME_ZONES];           /* bit k: the zone's list of order k is not empty */
 static unsigned top_zone;                           /* of the highest frame */
 
 static const struct frame_want want_any = {.pfn = EXO_WANT_ANY, .below = 0};
 
-bool frame_is_ram(pfn_t pfn)
-{
-    return pfn - first_frame < nframes;
-}
-
 struct exo_frame *frame_entry(pfn_t pfn)
 {
     ASSERT(frame_is_ram(pfn));
-    return &table[pfn - first_frame];
+    return &frame_ram.table[pfn - frame_ram.first];
 }
 
 pfn_t frame_number(const struct exo_frame *frame)
 {
-    return first_frame + (pfn_t)(frame - table);
+    return frame_ram.first + (pfn_t)(frame - frame_ram.table);
 }
 
 static int64_t *counts(void)
@@ -175,9 +168,9 @@ static int block_take(unsigned order, uint64_t below, pfn_t *out)
 
 void frames_init(struct exo_frame *entries, pfn_t first, uint32_t n)
 {
-    table = entries;
-    first_frame = first;
-    nframes = n;
+    frame_ram.table = entries;
+    frame_ram.first = first;
+    frame_ram.n = n;
     top_zone = zone_of(first + n - 1);
     for (unsigned zone = 0; zone < FRAME_ZONES; zone++) {
         free_orders[zone] = 0;
@@ -230,7 +223,8 @@ uint64_t account_allows(const struct account *account)
 
 uint64_t account_in_use(const struct account *account)
 {
-    return account->used + account->reserved;
+    return __atomic_load_n(&account->used, __ATOMIC_RELAXED) +
+           __atomic_load_n(&account->reserved, __ATOMIC_RELAXED);
 }
 
 static bool account_has_room(const struct account *account, uint64_t n)
@@ -483,7 +477,7 @@ static int want_check(unsigned order, const struct frame_want *want)
 
     if (want->pfn == EXO_WANT_ANY)
         return 0;
-    if (want->pfn < first_frame || want->pfn - first_frame >= nframes || (want->pfn & (n - 1)) ||
+    if (want->pfn < frame_ram.first || want->pfn - frame_ram.first >= frame_ram.n || (want->pfn & (n - 1)) ||
         (want->below && want->pfn + n > want->below))
         return -EXO_EINVAL;
     return 0;
@@ -712,11 +706,4 @@ void frame_unref(pfn_t pfn)
 pfn_t frame_free_head(unsigned zone, unsigned order)
 {
     return free_lists[zone][order];
-}
-
-bool frame_is_object(pfn_t pfn, enum exo_frame_kind kind, uint32_t serial)
-{
-    pfn_t i = pfn - first_frame;
-
-    return i < nframes && table[i].kind == kind && table[i].serial == serial;
 }

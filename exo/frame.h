@@ -46,7 +46,17 @@ void frames_add(pfn_t first, uint64_t n);
 /* Boot: charges a frame that was reserved, content kept, to an account. */
 void frame_adopt(pfn_t pfn, enum exo_frame_kind kind, struct account *account);
 
-bool frame_is_ram(pfn_t pfn); /* has a table entry */
+/* The frame table: an entry for each frame from first on. */
+extern struct frame_ram {
+    struct exo_frame *table;
+    pfn_t first;
+    uint32_t n;
+} frame_ram;
+
+static inline bool frame_is_ram(pfn_t pfn) /* has a table entry */
+{
+    return pfn - frame_ram.first < frame_ram.n;
+}
 struct exo_frame *frame_entry(pfn_t pfn);
 pfn_t frame_number(const struct exo_frame *frame);
 static inline void *frame_address(pfn_t pfn)
@@ -95,7 +105,12 @@ pfn_t frame_cached_first(const struct cpu *cpu);
 pfn_t frame_free_head(unsigned zone, unsigned order);
 
 /* Is the object at pfn still the one of this kind and serial? */
-bool frame_is_object(pfn_t pfn, enum exo_frame_kind kind, uint32_t serial);
+static inline bool frame_is_object(pfn_t pfn, enum exo_frame_kind kind, uint32_t serial)
+{
+    const struct exo_frame *f = &frame_ram.table[pfn - frame_ram.first];
+
+    return frame_is_ram(pfn) && f->kind == kind && f->serial == serial;
+}
 
 /* Takes `limit` frames out of the parent's share: 0 or -EXO_EQUOTA. */
 int account_open(struct account *account, struct account *parent, uint64_t limit);

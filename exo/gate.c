@@ -50,8 +50,10 @@ static int send_pages(struct vcpu *from, struct vcpu *to, const struct exo_send 
 /* Nothing came along. */
 static void no_transfer(struct vcpu *to)
 {
-    to->page->recv.npages = 0;
-    to->page->recv.cap = 0;
+    struct exo_vcpu_page *page = to->page;
+
+    page->recv.npages = 0;
+    page->recv.cap = 0;
 }
 
 /* Copies what both pages say once, then does all or nothing. */
@@ -77,21 +79,32 @@ static int transfer(struct vcpu *from, struct vcpu *to, uint64_t flags)
     return rc;
 }
 
+static void copy_words(const struct vcpu *from, struct vcpu *to)
+{
+    typedef unsigned __int128 pair __attribute__((may_alias, aligned(8)));
+    const pair *f = (const pair *)&from->regs.x[1];
+    pair *t = (pair *)&to->regs.x[1];
+
+    _Static_assert(EXO_MSG_WORDS == 6, "three pairs");
+    t[0] = f[0], t[1] = f[1], t[2] = f[2];
+}
+
+/* The whole message, if nothing comes along. */
+static void move_words(const struct vcpu *from, struct vcpu *to)
+{
+    no_transfer(to);
+    copy_words(from, to);
+}
+
 static int message(struct vcpu *from, struct vcpu *to, uint64_t flags)
 {
-    struct words {
-        uint64_t w[EXO_MSG_WORDS];
-    };
+    int rc = flags ? transfer(from, to, flags) : 0;
 
-    if (flags) {
-        int rc = transfer(from, to, flags);
-
-        if (rc)
-            return rc;
-    } else {
+    if (rc)
+        return rc;
+    if (!flags)
         no_transfer(to);
-    }
-    *(struct words *)&to->regs.x[1] = *(const struct words *)&from->regs.x[1];
+    copy_words(from, to);
     return 0;
 }
 
@@ -199,6 +212,33 @@ int gate_call(struct vcpu *caller)
     return 0;
 }
 
+struct vcpu *gate_call_fast(struct vcpu *caller)
+{
+    struct cpu *cpu = cpu_this();
+    struct vcpu *callee;
+    struct cap *gate;
+
+    if (!slice_is_quiet(cpu) || caller->regs.x[7] != EXO_FOREVER ||
+        cap_find_inline(&caller->env->owner, caller->regs.x[0], EXO_CAP_GATE, EXO_RIGHT_USE, &gate))
+        return NULL; /* with flags it is no handle */
+    callee = vcpu_of(gate);
+    if (!slice_can_follow(cpu, callee) || callee->state != VCPU_RECEIVING || !space_load(callee->space))
+        return NULL;
+    move_words(caller, callee);
+    caller->call_serial = ++cpu->call_serial;
+    caller->interruptible = false;
+    caller->send_flags = 0;
+    caller->gate_badge = gate->a;
+    caller->peer = callee;
+    caller->state = VCPU_CALLING;
+    list_add_tail(&callee->callers, &caller->queue);
+    callee->regs.x[0] = (uint64_t)token_of(caller);
+    callee->regs.x[7] = gate->a;
+    slice_hand_over(cpu, caller, callee);
+    lock_drop(&cpu->lock);
+    return callee;
+}
+
 /* ---- replies -------------------------------------------------------------------------------------------- */
 
 /* Answers; the caller is then in no queue, its registers those of a returned call. */
@@ -292,6 +332,26 @@ int gate_reply_wait(struct vcpu *callee)
     if (answered)
         take_over(answered);
     return 0;
+}
+
+struct vcpu *gate_reply_wait_fast(struct vcpu *callee)
+{
+    struct cpu *cpu = cpu_this();
+    struct vcpu *caller = list_entry(callee->callers.prev, struct vcpu, queue); /* the last to call, mostly */
+
+    if (!slice_is_quiet(cpu) || callee->regs.x[7] != EXO_FOREVER || !list_empty(&callee->senders) ||
+        list_empty(&callee->callers) || callee->regs.x[0] != (uint64_t)token_of(caller) ||
+        event_ends_receive(callee) || !slice_can_follow(cpu, caller) || !space_load(caller->space))
+        return NULL; /* with flags it is no token */
+    move_words(callee, caller);
+    caller->regs.x[0] = 0;
+    caller->regs.x[7] = 0;
+    list_remove(&caller->queue);
+    caller->peer = NULL;
+    callee->state = VCPU_RECEIVING;
+    slice_hand_over(cpu, callee, caller);
+    lock_drop(&cpu->lock);
+    return caller;
 }
 
 /* ---- ends ----------------------------------------------------------------------------------------------- */

@@ -21,6 +21,12 @@
 int gate_call(struct vcpu *caller);
 int gate_reply_wait(struct vcpu *callee);
 
+/* The same where it is short: the other side waits on this CPU, nothing comes along, nobody has a deadline, and there is
+ * nothing else to do.  Who goes on, with the machine as trap_leave() would leave it, the CPU's lock dropped; or NULL, and
+ * nothing has changed. */
+struct vcpu *gate_call_fast(struct vcpu *caller);
+struct vcpu *gate_reply_wait_fast(struct vcpu *callee);
+
 /* A vcpu has ended: tells one that queues at it or waits for its answer.  False: there is none left. */
 bool gate_disappoint(struct vcpu *vcpu);
 

@@ -258,12 +258,10 @@ static void system_init(void)
 /* The tree moves into pages of its own, which programs may read; where it was is free again. */
 static void tree_keep(void)
 {
-    uint32_t len;
-    const void *blob = tree_blob(&len);
+    uint32_t len = tree_used();
     void *copy = boot_take(len, EXO_FRAME_INFO);
 
-    __builtin_memcpy(copy, blob, len);
-    tree_open(copy, len);
+    tree_move(copy);
     system_info->tree_bytes = len;
     info_set(EXO_INFO_TREE, virt_to_phys(copy), align_up(len, PAGE_SIZE) >> PAGE_SHIFT);
 }
@@ -416,6 +414,7 @@ static void first_start(struct env *env, uint64_t entry)
     bind_pages(env->home, EXO_FIRST_STACK_TOP - EXO_FIRST_STACK_PAGES * PAGE_SIZE, EXO_FIRST_STACK_PAGES,
                EXO_PROT_READ | EXO_PROT_WRITE);
     must(vcpu_new(env, cpu_this(), env->home, EXO_FIRST_VCPU_VA, &vcpu), "making its virtual processor");
+    vcpu_announce(vcpu);
     insert_first_caps(env, vcpu);
     vcpu->page->upcall_entry = entry;
     vcpu->page->upcall_sp = EXO_FIRST_STACK_TOP;

@@ -1,6 +1,7 @@
 #include "probe.h"
 
 #include "irq.h"
+#include "panic.h"
 #include "syscall.h"
 
 static bool waits(const struct vcpu *vcpu)
@@ -187,12 +188,14 @@ void probe_switch(struct vcpu *current, uint64_t number)
 {
     struct cpu *cpu = cpu_this();
     struct trace_look look;
+    struct vcpu *next;
 
     local_enter();
     look = look_before(current, number, current->regs.x);
     put_call(cpu, current, number, current->regs.x);
     local_leave();
-    syscall_switch_table[number](current);
+    next = syscall_switch_table[number](current);
+    ASSERT(!next); /* on a CPU that is traced no path is fast */
     if (cpu->trace.on)
         look_after(cpu, &look);
 }

@@ -14,7 +14,7 @@ void slice_init(struct cpu *cpu)
     cpu->slot_ticks = arch_time_hz() / 1000000 * SLOT_US;
     if (cpu->slot_ticks == 0)
         cpu->slot_ticks = 1;
-    cpu->since = cpu->info->since = arch_time();
+    cpu->info->since = arch_time();
 }
 
 static void timer_at(struct cpu *cpu, uint64_t deadline)
@@ -98,22 +98,13 @@ void slice_urgent(struct vcpu *vcpu)
 {
     struct cpu *cpu = vcpu->cpu;
 
-    if (cpu->current && slot_owner(cpu) != cpu->current)
+    bool interrupts = cpu->current && slot_owner(cpu) != cpu->current;
+
+    if (interrupts)
         slice_ready_first(slice_leave()); /* it goes on right after */
     slice_ready_first(vcpu);
+    cpu->borrows = interrupts;
     cpu->resched = 1;
-}
-
-/* From now on the CPU's time is another's, or nobody's; what passed goes to the last one's ticks.  Meanwhile those who
- * read the tables see `since` 0, so that they count no time twice. */
-static void begin(struct cpu *cpu, uint64_t *ticks)
-{
-    uint64_t now = arch_time(), passed = now - cpu->since;
-
-    cpu->since = now;
-    __atomic_store_n(&cpu->info->since, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(ticks, *ticks + passed, __ATOMIC_RELEASE);
-    __atomic_store_n(&cpu->info->since, now, __ATOMIC_RELEASE);
 }
 
 struct vcpu *slice_leave(void)
@@ -123,8 +114,9 @@ struct vcpu *slice_leave(void)
 
     cpu->current = NULL;
     cpu->lent = false;
+    cpu->borrows = false;
     cpu->resched = 1;
-    begin(cpu, vcpu->ticks);
+    slice_account(cpu, vcpu->ticks);
     return vcpu;
 }
 
@@ -135,9 +127,7 @@ void slice_run(struct vcpu *vcpu)
     ASSERT(cpu->current == NULL && cpu == cpu_this());
     vcpu->state = VCPU_RUNNING;
     cpu->current = vcpu;
-    cpu->info->switches++;
-    cpu->info->running_env = env_frame(vcpu->env);
-    cpu->info->running_vcpu = vcpu_frame(vcpu);
+    slice_show(cpu, vcpu);
 }
 
 void slice_lend(struct vcpu *to)
@@ -175,19 +165,35 @@ static struct vcpu *first_ready(struct cpu *cpu)
     return NULL;
 }
 
+/* A slot has ended: whose it was waits for his next turn.  Who came for an interrupt goes on, once. */
+static void turn(struct cpu *cpu)
+{
+    if (!cpu->current || list_empty(&cpu->ready))
+        return;
+    if (cpu->borrows) {
+        struct list *first = cpu->ready.next;
+
+        list_remove(first);
+        list_add_tail(&cpu->ready, first);
+        cpu->borrows = false;
+    } else {
+        slice_ready(slice_leave());
+    }
+}
+
 bool slice_pick(void)
 {
     struct cpu *cpu = cpu_this();
     struct vcpu *next;
 
     if (cpu->nowned) {
-        if (slot_update(cpu, arch_time()) && cpu->current && !list_empty(&cpu->ready))
-            slice_ready(slice_leave());
+        if (slot_update(cpu, arch_time()))
+            turn(cpu);
         enforce_slot(cpu);
     }
     if (cpu->current)
         return true;
-    slot_update(cpu, cpu->since);
+    slot_update(cpu, cpu->info->since);
     next = first_ready(cpu);
     if (!next)
         return false;
@@ -200,8 +206,8 @@ void slice_sleep(void)
 {
     struct cpu *cpu = cpu_this();
 
-    cpu->info->running_env = 0;
-    cpu->info->running_vcpu = 0;
+    cpu->info->running.env = 0;
+    cpu->info->running.vcpu = 0;
     if (cpu->loaded)
         space_unload();
     slice_arm();
@@ -210,7 +216,7 @@ void slice_sleep(void)
     local_leave();
     arch_wait_for_irq();
     local_enter();
-    begin(cpu, &cpu->info->idle_ticks);
+    slice_account(cpu, &cpu->info->idle_ticks);
 }
 
 void slice_evict(void)
@@ -257,8 +263,8 @@ void slice_timer(void)
 
     expire(cpu, now);
     slot_update(cpu, now);
-    if (slot_over && cpu->current && !list_empty(&cpu->ready))
-        slice_ready(slice_leave());
+    if (slot_over)
+        turn(cpu);
     cpu->timer_at = 0; /* it fired: whatever it is set to next is news */
     if (!list_empty(&cpu->endings))
         cpu_attend(cpu);

@@ -30,6 +30,49 @@ struct vcpu *slice_leave(void);
 void slice_run(struct vcpu *vcpu);
 /* The same, and be it that the vcpu that just yielded owns the slot: it lends the rest of it, or what is not used. */
 void slice_lend(struct vcpu *to);
+/* Is nothing to be looked at before the current vcpu, or one that it hands its slot to, goes on? */
+static inline bool slice_is_quiet(const struct cpu *cpu)
+{
+    return ARCH_FAST_PATHS && !cpu_has_chores(cpu) && !cpu->trace.on;
+}
+/* May it go on as it is: it is this CPU's, nobody has ended it, no deadline is to be forgotten, no upcall to be delivered?
+ * (Of another CPU's vcpu nothing but that it is one may be read.) */
+static inline bool slice_can_follow(const struct cpu *cpu, const struct vcpu *to)
+{
+    return to->cpu == cpu && !vcpu_ended(to) && !deadline_is_set(&to->deadline) && !vcpu_upcall_due(to);
+}
+/* From now on the CPU's time is another's, or nobody's; what passed goes to the last one's ticks.  Meanwhile those who
+ * read the tables see `since` 0, so that they count no time twice. */
+static inline void slice_account(struct cpu *cpu, uint64_t *ticks)
+{
+    struct exo_cpu_info *info = cpu->info;
+    uint64_t now = arch_time(), passed = now - info->since;
+
+    __atomic_store_n(&info->since, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(ticks, *ticks + passed, __ATOMIC_RELEASE);
+    __atomic_store_n(&info->since, now, __ATOMIC_RELEASE);
+}
+
+/* `to` runs: so it says in the tables. */
+static inline void slice_show(struct cpu *cpu, const struct vcpu *to)
+{
+    struct exo_cpu_info *info = cpu->info;
+
+    info->switches++;
+    info->running = to->names;
+}
+/* On a quiet CPU, the machine is to's, in from's place, whose state is the caller's to set. */
+static inline __attribute__((always_inline)) void slice_hand_over(struct cpu *cpu, struct vcpu *from,
+                                                                  struct vcpu *to)
+{
+    slice_account(cpu, from->ticks);
+    to->state = VCPU_RUNNING;
+    cpu->current = to;
+    slice_show(cpu, to);
+    cpu_fp_follow(cpu);
+    arch_set_vcpu_pointer(to->page_va);
+}
+
 /* Makes sure that there is a current vcpu, the owner of the slot if he is ready.  False: nobody is ready. */
 bool slice_pick(void);
 /* Nobody was: sleeps until an interrupt is pending, with no lock held and no space loaded. */

@@ -138,8 +138,9 @@ static void trim_range(struct space *space, uint64_t va, uint64_t n)
     }
 }
 
-/* All tables for the range exist and all its entries are empty; or an error, and nothing has changed. */
-static int range_prepare(struct space *space, uint64_t va, uint64_t n)
+/* All tables for the range exist and all its entries, of which the first is *first, are empty; or an error, and nothing has
+ * changed. */
+static int range_prepare(struct space *space, uint64_t va, uint64_t n, pte_t **first)
 {
     pte_t *entry = NULL;
     int rc = space->ending ? -EXO_EDEAD : 0;
@@ -152,6 +153,8 @@ static int range_prepare(struct space *space, uint64_t va, uint64_t n)
             rc = tables_make(space, at, 0, &entry);
         if (!rc && *entry)
             rc = -EXO_EBOUND;
+        if (i == 0)
+            *first = entry;
     }
     if (rc)
         trim_range(space, va, n);
@@ -189,6 +192,8 @@ int space_new(struct account *account, struct space **out)
 /* Moves *va up to the next page, or large page, that is bound, but looks through a few tables only: true where it is there. */
 static bool next_bound(struct space *space, uint64_t *va)
 {
+    if (frame_entry(space->root)->entries == 0)
+        *va = system_info->table_va;
     for (unsigned tables = 0; tables < TABLES_AT_ONCE && *va < system_info->table_va; tables++) {
         pte_t *table = frame_address(space->root);
         unsigned level = ARCH_PT_LEVELS - 1, at;
@@ -373,7 +378,7 @@ static int64_t bind_new(struct space *space, uint64_t va, uint64_t n, unsigned p
     int rc;
 
     n = min_u64(n, FRAMES_AT_ONCE);
-    rc = range_prepare(space, va, n);
+    rc = range_prepare(space, va, n, &entry);
     if (rc)
         return rc;
     while (done < n && !(done && arch_irq_pending())) {
@@ -382,7 +387,8 @@ static int64_t bind_new(struct space *space, uint64_t va, uint64_t n, unsigned p
         rc = frame_alloc(space->account, EXO_FRAME_USER, &next, &pfn);
         if (rc)
             break;
-        entry = table_step(space->root, entry, va + done * PAGE_SIZE);
+        if (done)
+            entry = table_step(space->root, entry, va + done * PAGE_SIZE);
         bind(space, entry, pte_leaf(pfn_to_paddr(pfn), prot, EXO_PROT_ALL, MEMORY_NORMAL));
         done++;
         if (next.pfn != EXO_WANT_ANY)
@@ -445,13 +451,14 @@ static int run_piece(struct space *space, unsigned prot)
     uint64_t n = min_u64(space->run.left, FRAMES_AT_ONCE);
     uint64_t va = space->run.va, done = 0;
     pte_t *entry = NULL;
-    int rc = range_prepare(space, va, n);
+    int rc = range_prepare(space, va, n, &entry);
 
     if (rc)
         return rc;
     for (; done < n && !(done && arch_irq_pending()); done++) {
         frame_zero(space->run.pfn);
-        entry = table_step(space->root, entry, space->run.va);
+        if (done)
+            entry = table_step(space->root, entry, space->run.va);
         bind(space, entry, pte_leaf(pfn_to_paddr(space->run.pfn), prot, EXO_PROT_ALL, MEMORY_NORMAL));
         space->run.pfn++;
         space->run.left--;
@@ -485,16 +492,17 @@ static pte_t next_source(struct space *space, pte_t **entry, uint64_t va)
     return *entry ? **entry : large_part(space, va);
 }
 
-/* May this account's space get copies of all of the range, with these rights?  (A frame that has room for more references
- * has it for all that come from here, even if it stands there more than once.) */
+/* May this account's space get copies of all of the range, with these rights?  *first is what stands at its first page, *entry
+ * where.  (A frame that has room for more references has it for all that come from here, even if it stands there more than
+ * once.) */
 static int source_check(struct space *space, uint64_t va, uint64_t n, unsigned rights,
-                        const struct account *to)
+                        const struct account *to, pte_t **entry, pte_t *first)
 {
-    pte_t *entry = NULL;
+    pte_t *at = NULL;
     int rc = 0;
 
     for (uint64_t i = 0; i < n; i++) {
-        pte_t pte = next_source(space, &entry, va + i * PAGE_SIZE);
+        pte_t pte = next_source(space, &at, va + i * PAGE_SIZE);
 
         if (!pte)
             return -EXO_EUNBOUND;
@@ -502,6 +510,10 @@ static int source_check(struct space *space, uint64_t va, uint64_t n, unsigned r
             return -EXO_ERIGHTS;
         if (!rc && pte_is_counted(pte))
             rc = frame_ref_check(paddr_to_pfn(pte_paddr(pte)), to);
+        if (i == 0) {
+            *entry = at;
+            *first = pte;
+        }
     }
     return rc;
 }
@@ -509,17 +521,18 @@ static int source_check(struct space *space, uint64_t va, uint64_t n, unsigned r
 static int copy(struct space *dst, uint64_t va, struct space *src, uint64_t sva, uint64_t n, unsigned prot,
                 unsigned max)
 {
-    pte_t *from = NULL, *to = NULL;
-    int rc = source_check(src, sva, n, prot | max, dst->account);
+    pte_t *from = NULL, *to = NULL, pte = 0;
+    int rc = source_check(src, sva, n, prot | max, dst->account, &from, &pte);
 
     if (!rc)
-        rc = range_prepare(dst, va, n);
+        rc = range_prepare(dst, va, n, &to);
     if (rc)
         return rc;
     for (uint64_t i = 0; i < n; i++) {
-        pte_t pte = next_source(src, &from, sva + i * PAGE_SIZE);
-
-        to = table_step(dst->root, to, va + i * PAGE_SIZE);
+        if (i) {
+            pte = next_source(src, &from, sva + i * PAGE_SIZE);
+            to = table_step(dst->root, to, va + i * PAGE_SIZE);
+        }
         bind(dst, to, pte_leaf(pte_paddr(pte), prot, max, pte_memory(pte)));
     }
     arch_table_sync();
@@ -582,12 +595,13 @@ static int bind_fixed(struct space *space, uint64_t va, paddr_t pa, uint64_t n, 
                       enum memory_type memory)
 {
     pte_t *entry = NULL;
-    int rc = range_prepare(space, va, n);
+    int rc = range_prepare(space, va, n, &entry);
 
     if (rc)
         return rc;
     for (uint64_t i = 0; i < n; i++) {
-        entry = table_step(space->root, entry, va + i * PAGE_SIZE);
+        if (i)
+            entry = table_step(space->root, entry, va + i * PAGE_SIZE);
         bind(space, entry, pte_leaf((paddr_t){pa.v + i * PAGE_SIZE}, prot, prot, memory));
     }
     arch_table_sync();
@@ -760,7 +774,7 @@ static bool space_enter(struct space *space)
     return true;
 }
 
-bool space_load(struct space *space)
+bool space_load_other(struct space *space)
 {
     struct cpu *cpu = cpu_this();
 
@@ -772,8 +786,6 @@ bool space_load(struct space *space)
         lock_drop(&space->lock);
         if (!entered)
             return false;
-    } else if (cpu->loaded == space) {
-        return true;
     }
     cpu->loaded = space;
     arch_space_load(pfn_to_paddr(space->root), space->asid);

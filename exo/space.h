@@ -16,8 +16,8 @@
 #define EXO_SPACE_H
 
 #include "base/list.h"
+#include "cpu.h"
 #include "frame.h"
-#include "lock.h"
 
 /* What is left of a contiguous run that is bound in pieces: frames charged to the space's account, neither zeroed nor
  * bound, the next at pfn to be bound at va.  All 0: there is none. */
@@ -116,7 +116,12 @@ void space_sync(struct space *space, uint64_t va, uint64_t n);
 
 /* Puts the space into this CPU's MMU, with an ASID that no other live space has.  False: they ran out; it takes
  * spaces_rollover(). */
-bool space_load(struct space *space);
+bool space_load_other(struct space *space);
+/* (One that is loaded keeps its ASID, whatever happens to others'.) */
+static inline bool space_load(struct space *space)
+{
+    return cpu_this()->loaded == space || space_load_other(space);
+}
 /* In world mode: all ASIDs are free again but for those pinned, and those that CPUs have in their MMUs. */
 void spaces_rollover(void);
 /* In world mode.  A pinned space keeps its ASID when all others lose theirs.  0, -EXO_ESTATE (it is, or is not), -EXO_EFULL. */

@@ -27,7 +27,7 @@ static int find(uint64_t handle, enum exo_cap_type type, unsigned rights, struct
 static int find_range(uint64_t handle, unsigned rights, uint64_t va, uint64_t n, struct space **out)
 {
     struct cap *cap;
-    int rc = find(handle, EXO_CAP_SPACE, rights, &cap);
+    int rc = cap_find_inline(&self()->owner, handle, EXO_CAP_SPACE, rights, &cap);
 
     if (rc)
         return rc;
@@ -123,12 +123,35 @@ static inline __attribute__((always_inline)) void end_plain(void)
     CALL(mode, name, ARG(a), ARG(b), ARG(c), ARG(d), ARG(e), ARG(f), ARG(g))
 
 /* A switching call of the current vcpu: 0 with the result in its registers, or NEEDS_WORLD.  The CPU's lock stays taken
- * for trap_leave(). */
+ * for trap_leave(); but a `fast` function may say that all is done. */
 #define SWITCH_CALL(mode, name)                                                                              \
     static int do_##name(struct vcpu *current);                                                              \
-    static void call_##name(struct vcpu *current)                                                            \
+    static struct vcpu *call_##name(struct vcpu *current)                                                    \
     {                                                                                                        \
         if (begin_##mode())                                                                                  \
+            while (begin_again(do_##name(current)))                                                          \
+                ;                                                                                            \
+        end_world();                                                                                         \
+        return NULL;                                                                                         \
+    }                                                                                                        \
+    static int do_##name(struct vcpu *current)
+
+#define FAST_CALL(name, fast)                                                                                \
+    static __attribute__((noinline)) void name##_slowly(struct vcpu *current);                               \
+    static struct vcpu *call_##name(struct vcpu *current)                                                    \
+    {                                                                                                        \
+        struct vcpu *next;                                                                                   \
+                                                                                                             \
+        local_enter();                                                                                       \
+        next = fast(current);                                                                                \
+        if (__builtin_expect(!next, 0))                                                                      \
+            name##_slowly(current);                                                                          \
+        return next;                                                                                         \
+    }                                                                                                        \
+    static int do_##name(struct vcpu *current);                                                              \
+    static void name##_slowly(struct vcpu *current)                                                          \
+    {                                                                                                        \
+        if (may_begin())                                                                                     \
             while (begin_again(do_##name(current)))                                                          \
                 ;                                                                                            \
         end_world();                                                                                         \
@@ -194,12 +217,16 @@ CALL5(local, page_alloc, space_handle, va, n, want, flags)
 CALL6(local, page_map, dst_handle, va, src_handle, sva, n, prot)
 {
     uint64_t max = prot >> EXO_PROT_MAX_SHIFT;
+    bool same = src_handle == dst_handle; /* found once is enough */
     struct space *dst, *src;
-    int rc = find_range(dst_handle, EXO_RIGHT_USE, va, n, &dst);
+    int rc = find_range(dst_handle, EXO_RIGHT_USE | (same ? EXO_RIGHT_READ : 0), va, n, &dst);
 
     prot &= (1u << EXO_PROT_MAX_SHIFT) - 1;
-    if (!rc)
+    src = dst;
+    if (!rc && !same)
         rc = find_range(src_handle, EXO_RIGHT_READ, sva, n, &src);
+    else if (!rc && !space_range_ok(sva, n))
+        rc = -EXO_ERANGE;
     if (rc)
         return rc;
     if (!space_prot_ok(prot) || max > EXO_PROT_ALL || (max && (prot & ~max)))
@@ -487,7 +514,9 @@ CALL4(world, vcpu_create, env_handle, cpu, space_handle, va)
     if (handle < 0) {
         vcpu->state = VCPU_DEAD;
         vcpu_free(vcpu);
+        return handle;
     }
+    vcpu_announce(vcpu);
     return handle;
 }
 
@@ -547,7 +576,7 @@ static int yield_to(struct vcpu *current, uint64_t handle, struct vcpu **to)
     *to = NULL;
     if (!handle)
         return 0;
-    rc = cap_find(&current->env->owner, handle, EXO_CAP_VCPU, EXO_RIGHT_USE, &cap);
+    rc = cap_find_inline(&current->env->owner, handle, EXO_CAP_VCPU, EXO_RIGHT_USE, &cap);
     if (rc)
         return rc;
     *to = vcpu_of(cap);
@@ -556,7 +585,29 @@ static int yield_to(struct vcpu *current, uint64_t handle, struct vcpu **to)
     return (*to)->state == VCPU_READY && !vcpu_ended(*to) ? 0 : -EXO_ESTATE;
 }
 
-SWITCH_CALL(local, yield)
+/* To somebody who only waits for his turn here. */
+static struct vcpu *yield_fast(struct vcpu *current)
+{
+    struct cpu *cpu = cpu_this();
+    struct vcpu *to;
+    struct cap *cap;
+
+    if (!slice_is_quiet(cpu) ||
+        cap_find_inline(&current->env->owner, current->regs.x[0], EXO_CAP_VCPU, EXO_RIGHT_USE, &cap))
+        return NULL; /* 0 is no handle */
+    to = vcpu_of(cap);
+    if (!slice_can_follow(cpu, to) || to->state != VCPU_READY || !space_load(to->space))
+        return NULL;
+    list_remove(&to->queue);
+    vcpu_result(current, 0);
+    current->state = VCPU_READY;
+    list_add_tail(&cpu->ready, &current->queue);
+    slice_hand_over(cpu, current, to);
+    local_leave();
+    return to;
+}
+
+FAST_CALL(yield, yield_fast)
 {
     struct vcpu *to;
     int rc = yield_to(current, current->regs.x[0], &to);
@@ -599,12 +650,12 @@ static int64_t call_null(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3, uin
 
 /* ---- gates, events, capabilities -------------------------------------------------------------------------- */
 
-SWITCH_CALL(local, call)
+FAST_CALL(call, gate_call_fast)
 {
     return gate_call(current);
 }
 
-SWITCH_CALL(local, reply_wait)
+FAST_CALL(reply_wait, gate_reply_wait_fast)
 {
     return gate_reply_wait(current);
 }
@@ -657,7 +708,7 @@ static int narrow(struct cap *model, uint64_t a, uint64_t b)
         model->a = a;
         return 0;
     case EXO_CAP_EVENT:
-        if (a & ~model->a || b || !a)
+        if (a & ~model->a || b) /* so a is not 0 */
             return -EXO_ERIGHTS;
         model->a = a;
         return 0;

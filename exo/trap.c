@@ -45,22 +45,14 @@ void trap_exception(enum exo_exception kind, uint64_t syndrome)
         end_current(EXO_END_UPCALL, EXO_UPCALL_EXCEPTION, kind);
 }
 
-static void fp_switch(struct cpu *cpu, bool on)
-{
-    if (cpu->fp_on == on)
-        return;
-    cpu->fp_on = on;
-    arch_fp_enable(on);
-}
-
 void trap_fp(void)
 {
     struct cpu *cpu = cpu_this();
     struct vcpu *vcpu = cpu->current;
 
-    fp_switch(cpu, true);
     if (cpu->fp_owner == vcpu)
         return;
+    cpu_fp_enable(cpu, true);
     if (cpu->fp_owner)
         arch_fp_save(&cpu->fp_owner->fp);
     arch_fp_load(&vcpu->fp);
@@ -106,12 +98,12 @@ static bool ready_to_go(struct cpu *cpu)
 __attribute__((noinline)) static void settle_slowly(struct cpu *cpu)
 {
     for (;;) {
-        if (cpu->attention)
+        if (cpu_is_called(cpu))
             chores(cpu);
         if ((cpu->current && !cpu->nowned) || slice_pick()) {
             if (!cpu->evict && ready_to_go(cpu))
                 break;
-        } else if (!cpu->attention) {
+        } else if (!cpu_is_called(cpu)) {
             slice_sleep();
         }
         arch_irq_dispatch(); /* interrupts in between */
@@ -123,7 +115,7 @@ __attribute__((noinline)) static void settle_slowly(struct cpu *cpu)
 /* The same where there is somebody to choose, and nothing else to do. */
 __attribute__((noinline)) static void settle(struct cpu *cpu)
 {
-    while (!cpu->attention && ((cpu->current && !cpu->nowned) || slice_pick())) {
+    while (!cpu_is_called(cpu) && ((cpu->current && !cpu->nowned) || slice_pick())) {
         if (!cpu->evict && ready_to_go(cpu))
             return;
         arch_irq_dispatch();
@@ -136,7 +128,7 @@ static bool settled(const struct cpu *cpu)
 {
     const struct vcpu *vcpu = cpu->current;
 
-    return vcpu && !cpu->attention && !cpu->nowned && !vcpu_upcall_due(vcpu) && space_load(vcpu->space);
+    return vcpu && !cpu_has_chores(cpu) && !vcpu_upcall_due(vcpu) && space_load(vcpu->space);
 }
 
 struct vcpu *trap_leave(void)
@@ -145,7 +137,7 @@ struct vcpu *trap_leave(void)
 
     if (__builtin_expect(!settled(cpu), 0))
         settle(cpu);
-    fp_switch(cpu, cpu->fp_owner == cpu->current);
+    cpu_fp_follow(cpu);
     arch_set_vcpu_pointer(cpu->current->page_va);
     slice_arm();
     cpu->info->calls = cpu->calls;

@@ -15,6 +15,9 @@ void tree_open(const void *blob, uint64_t room);
  * stays inside the blob whatever it holds.  False: not even that. */
 bool tree_peek(const void *blob, uint64_t room);
 const void *tree_blob(uint32_t *len_bytes);
+/* How many bytes of it say something; to where there is room for those. */
+uint32_t tree_used(void);
+void tree_move(void *to);
 
 /* The first enabled node that is compatible with one of the names (the list ends with NULL); -1: none. */
 int tree_find(const char *const *compatible);
@@ -23,6 +26,7 @@ int tree_find_next(int node, const char *const *compatible); /* behind that one 
 bool tree_reg(int node, unsigned index, struct tree_range *out);
 /* Cell `index` of a property of 32-bit cells. */
 bool tree_cell(int node, const char *property, unsigned index, uint32_t *out);
+/* Of a node below the root, "/chosen" for example. */
 const char *tree_text(const char *path, const char *property);
 
 /* A processor, as /cpus describes it. */

@@ -4,7 +4,7 @@
 
 pfn_t vcpu_frame(const struct vcpu *vcpu)
 {
-    return paddr_to_pfn(virt_to_phys(vcpu));
+    return vcpu->names.vcpu;
 }
 
 struct vcpu *vcpu_of(const struct cap *cap)
@@ -40,12 +40,18 @@ int vcpu_new(struct env *env, struct cpu *cpu, struct space *space, uint64_t va,
     list_init(&vcpu->lines);
     list_add_tail(&env->vcpus, &vcpu->in_env);
     arch_fp_init(&vcpu->fp);
-    vcpu->page->self = va;
-    vcpu->page->cpu = cpu->id;
     frame_entry(pfn)->entries = (uint16_t)cpu->id;
     vcpu->ticks = &frame_entry(pfn)->ticks;
+    vcpu->names.env = env_frame(env);
+    vcpu->names.vcpu = pfn;
     *out = vcpu;
     return 0;
+}
+
+void vcpu_announce(struct vcpu *vcpu)
+{
+    vcpu->page->self = vcpu->page_va;
+    vcpu->page->cpu = vcpu->cpu->id;
 }
 
 void vcpu_free(struct vcpu *vcpu)

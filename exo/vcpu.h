@@ -43,6 +43,7 @@ struct vcpu {
     struct env *env;
     struct space *space; /* it runs there; one of its environment's, the home space at first */
     uint64_t *ticks;     /* in its frame's entry */
+    struct exo_running names;
     struct list in_env;
     enum vcpu_state state;
     struct list queue; /* READY: in cpu->ready; SENDING: in peer->senders; CALLING: in peer->callers */
@@ -93,6 +94,8 @@ static inline void regs_copy(struct exo_regs *to, const struct exo_regs *from)
  * 0, -EXO_ERANGE, -EXO_EUNBOUND, -EXO_ERIGHTS, -EXO_EINVAL (not RAM), -EXO_EBUSY (it is being reclaimed), -EXO_EQUOTA,
  * -EXO_ENOMEM. */
 int vcpu_new(struct env *env, struct cpu *cpu, struct space *space, uint64_t va, struct vcpu **out);
+/* Tells its user, in the shared page, which one it is: when nothing can fail any more. */
+void vcpu_announce(struct vcpu *vcpu);
 void vcpu_free(struct vcpu *vcpu); /* must be DEAD */
 /* The shared page of one that has ended goes back before it does. */
 void vcpu_unpin(struct vcpu *vcpu);

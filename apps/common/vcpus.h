@@ -24,7 +24,7 @@ static inline uint64_t tool_ticks(const struct exo_cpu_info *cpu, const uint64_t
 
     for (int i = 0; i < TRIES; i++) {
         since = __atomic_load_n(&cpu->since, __ATOMIC_ACQUIRE);
-        *running = __atomic_load_n(&cpu->running_vcpu, __ATOMIC_ACQUIRE) == vcpu;
+        *running = __atomic_load_n(&cpu->running.vcpu, __ATOMIC_ACQUIRE) == vcpu;
         ticks = __atomic_load_n(counted, __ATOMIC_ACQUIRE);
         if (since && since == __atomic_load_n(&cpu->since, __ATOMIC_RELAXED))
             break;

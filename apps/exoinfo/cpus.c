@@ -29,7 +29,7 @@ static void print_counters(const struct exo_cpu_info *cpu, unsigned number)
 
     printf("%3u %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %10" PRIu64 " %6.1f  %s\n", number,
            cpu->calls, cpu->interrupts, cpu->kicks, cpu->switches, cpu->upcalls,
-           idle < up ? 100 * idle / up : 100.0, cpu->running_env ? env_name(cpu->running_env, name) : "-");
+           idle < up ? 100 * idle / up : 100.0, cpu->running.env ? env_name(cpu->running.env, name) : "-");
 }
 
 void cpus_print_counters(const void *cpus)

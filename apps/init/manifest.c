@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fdtwalk.h"
 #include "os/procproto.h"
 #include "os/start.h"
 #include "os/thread.h"
@@ -438,10 +439,26 @@ static int check_whole(const struct parser *p)
     return 0;
 }
 
+static int check_blob(const void *blob, size_t bytes)
+{
+    int rc = bytes < FDT_V1_SIZE ? -FDT_ERR_TRUNCATED : fdt_check_header(blob);
+
+    if (rc)
+        return rc;
+    if (fdt_version(blob) < FDTWALK_VERSION_MIN)
+        return -FDT_ERR_BADVERSION;
+    if (fdt_totalsize(blob) > bytes)
+        return -FDT_ERR_TRUNCATED;
+    if (!fdtwalk_ok((const uint8_t *)blob + fdt_off_dt_struct(blob),
+                    fdt_totalsize(blob) - fdt_off_dt_struct(blob)))
+        return -FDT_ERR_BADSTRUCTURE;
+    return fdt_check_full(blob, bytes);
+}
+
 int manifest_parse(const void *blob, size_t bytes, struct manifest *out, char why[MANIFEST_WHY_BYTES])
 {
     struct parser p = {.blob = blob, .m = out, .why = why};
-    int node, rc = fdt_check_full(blob, bytes);
+    int node, rc = check_blob(blob, bytes);
 
     memset(out, 0, sizeof(*out));
     if (rc) {

@@ -24,24 +24,31 @@ $(OUT)/exo/exo.elf: $(EXO_OBJ) $(EXO_LDS) $(FLAGS)/exo.ldflags $(FLAGS)/exo.objs
 	$(call say,LD,$@)
 	$(Q)$(CC) @$(FLAGS)/exo.cflags @$(FLAGS)/exo.ldflags -Wl,-T,$(EXO_LDS) -Wl,-Map,$(@:.elf=.map) -o $@ $(EXO_OBJ) $(LIBFDT)/lib/libfdt.a -lgcc
 
-# The same with every lock's owner and order checked (exo/lock.h): what the suites on several processors boot.
+# The same with every lock's owner and order checked (exo/lock.h): what the suites on several processors boot.  And that without
+# fast paths (ARCH_FAST_PATHS): whatever they do, the long way does.
 CHECKED_KERNEL := $(OUT)/checked/Image
-CHECKED_OBJ    := $(EXO_SRC:%=$(OUT)/checked/%.o)
+LONG_KERNEL    := $(OUT)/checked-long/Image
 
 .PHONY: checked-kernel
-checked-kernel: $(CHECKED_KERNEL)
+checked-kernel: $(CHECKED_KERNEL) $(LONG_KERNEL)
 
-$(OUT)/checked/exo/arch/$(ARCH)/lib.c.o: EXO_NO_LTO := -fno-lto
-$(CHECKED_OBJ): $(OUT)/checked/%.o: % $(FLAGS)/exo.cflags $(LIBFDT_STAMP)
-	$(call say,CC,$< (checked))
-	$(call compile,$(FLAGS)/exo.cflags -DEXO_CHECKED $(EXO_NO_LTO))
-$(OUT)/checked/exo.elf: $(CHECKED_OBJ) $(EXO_LDS) $(FLAGS)/exo.ldflags $(FLAGS)/exo.objs $(LIBFDT_STAMP)
-	$(call say,LD,$@)
-	$(Q)$(CC) @$(FLAGS)/exo.cflags @$(FLAGS)/exo.ldflags -Wl,-T,$(EXO_LDS) -o $@ $(CHECKED_OBJ) $(LIBFDT)/lib/libfdt.a -lgcc
-$(CHECKED_KERNEL): $(OUT)/checked/exo.elf
-	$(call say,IMAGE,$@)
-	$(Q)$(OBJCOPY) -O binary $< $@
--include $(CHECKED_OBJ:.o=.d)
+# $(call checked_kernel,folder,flags)
+define checked_kernel
+CHECKED_OBJ_$(1) := $(EXO_SRC:%=$(OUT)/$(1)/%.o)
+$(OUT)/$(1)/exo/arch/$(ARCH)/lib.c.o: EXO_NO_LTO := -fno-lto
+$$(CHECKED_OBJ_$(1)): $(OUT)/$(1)/%.o: % $(FLAGS)/exo.cflags $(LIBFDT_STAMP)
+	$$(call say,CC,$$< ($(1)))
+	$$(call compile,$(FLAGS)/exo.cflags -DEXO_CHECKED $(2) $$(EXO_NO_LTO))
+$(OUT)/$(1)/exo.elf: $$(CHECKED_OBJ_$(1)) $(EXO_LDS) $(FLAGS)/exo.ldflags $(FLAGS)/exo.objs $(LIBFDT_STAMP)
+	$$(call say,LD,$$@)
+	$$(Q)$(CC) @$(FLAGS)/exo.cflags @$(FLAGS)/exo.ldflags -Wl,-T,$(EXO_LDS) -o $$@ $$(CHECKED_OBJ_$(1)) $(LIBFDT)/lib/libfdt.a -lgcc
+$(OUT)/$(1)/Image: $(OUT)/$(1)/exo.elf
+	$$(call say,IMAGE,$$@)
+	$$(Q)$(OBJCOPY) -O binary $$< $$@
+-include $$(CHECKED_OBJ_$(1):.o=.d)
+endef
+$(eval $(call checked_kernel,checked))
+$(eval $(call checked_kernel,checked-long,-DARCH_FAST_PATHS=false))
 
 $(KERNEL): $(OUT)/exo/exo.elf
 	$(call say,IMAGE,$@)

@@ -1,6 +1,6 @@
 # What must hold. tests/run runs the suites, adds them up and prints the closing line.
 
-.PHONY: test host-test qemu-test smp-test check-structure check-clang bench format
+.PHONY: test host-test qemu-test smp-test soak check-structure check-clang bench bench-table bench-linux bench-smp growth plots profile format
 
 # The kernel with one source replaced by one that does wrong when it is told to (tests/qemu/hooks).
 HOOKS     := $(OUT)/exo-hooks/Image
@@ -17,23 +17,60 @@ $(HOOKS): $(OUT)/exo-hooks/exo.elf
 	$(Q)$(OBJCOPY) -O binary $< $@
 -include $(HOOKS_OBJ:.o=.d)
 
+# The checked kernel with an audit that a test can ask for.
+AUDITED     := $(OUT)/audited/Image
+AUDITED_OBJ := $(OUT)/tests/qemu/hooks/audit.c.o
+AUDITED_ALL := $(filter-out $(OUT)/checked/exo/log.c.o,$(CHECKED_OBJ_checked)) $(AUDITED_OBJ)
+
+$(AUDITED_OBJ): tests/qemu/hooks/audit.c $(FLAGS)/exo.cflags $(LIBFDT_STAMP)
+	$(call say,CC,$<)
+	$(call compile,$(FLAGS)/exo.cflags -DEXO_CHECKED)
+$(OUT)/audited/exo.elf: $(AUDITED_ALL) $(EXO_LDS) $(FLAGS)/exo.ldflags $(LIBFDT_STAMP)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D); $(CC) @$(FLAGS)/exo.cflags @$(FLAGS)/exo.ldflags -Wl,-T,$(EXO_LDS) -o $@ $(AUDITED_ALL) $(LIBFDT)/lib/libfdt.a -lgcc
+$(AUDITED): $(OUT)/audited/exo.elf
+	$(Q)$(OBJCOPY) -O binary $< $@
+-include $(AUDITED_OBJ:.o=.d)
+
+include tests/check/check.mk
+
 # What suites find in their environment. A make that they call is one of its own, without our job server.
 test_env = env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL CORBEL_OUT='$(OUT)' CORBEL_KERNEL='$(KERNEL)' CORBEL_BUNDLE='$(OUT)/bundle.cpio' \
-           CORBEL_TEST_BUNDLE='$(TEST_BUNDLE)' CORBEL_CC='$(WRAPPER)'
+           CORBEL_TEST_BUNDLE='$(TEST_BUNDLE)' CORBEL_CC='$(WRAPPER)' \
+           CORBEL_HOST='$(HOST)' CORBEL_CHECKER='$(CHECK_BIN)'
 
-test: all test-bundle checked-kernel host $(HOOKS) | tools-test
-	@$(test_env) tests/run structure tools clang host qemu smp
-host-test: host | tools-test
-	@$(test_env) tests/run host
-qemu-test: all test-bundle checked-kernel $(HOOKS) | tools-test
+test: all test-bundle checked-kernel host checker fuzz-programs $(HOOKS) $(AUDITED) | tools-test
+	@$(test_env) tests/run structure tools clang host corpus bench qemu smp
+host-test: host checker fuzz-programs | tools-test
+	@$(test_env) tests/run host corpus
+qemu-test: all test-bundle checked-kernel $(HOOKS) $(AUDITED) | tools-test
 	@$(test_env) tests/run qemu
 # On SMP=n CPUs, 4 where that is not said.
 smp-test: all test-bundle checked-kernel | tools-test
 	@$(test_env) tests/run smp
+# SECONDS=n, SMP=n, SEED=n.
+soak: kernel $(AUDITED) $(NEWLIB_STAMP) $(LIBFDT_STAMP) | tools-test
+	@$(test_env) SECONDS='$(or $(SECONDS),60)' SEED='$(or $(SEED),1)' SMP='$(if $(filter file,$(origin SMP)),4,$(SMP))' tests/qemu/soak
 check-structure: $(NEWLIB_STAMP) $(LIBFDT_STAMP) $(FLAGS)/exo.cflags $(FLAGS)/app.cflags $(FLAGS)/libos.cflags | tools-test
 	@$(test_env) tests/run structure
-bench: all test-bundle | tools
+bench: all test-bundle | tools-test
 	@$(test_env) tests/bench/run
+bench-table: all test-bundle | tools-test
+	@$(test_env) tests/bench/run table
+growth: kernel $(LIBFDT_STAMP) | tools-test
+	@$(test_env) tests/bench/growth
+bench-smp: kernel $(LIBFDT_STAMP) | tools-test
+	@$(test_env) tests/bench/smp
+# LINUX=lean, off, default or kpti.
+bench-linux: all test-bundle | tools-test
+	@$(test_env) tests/bench/linux/run $(LINUX) $(if $(WRITE),write)
+# What docs/performance.md tells, measured and written.
+plots: all test-bundle | tools-test
+	@$(test_env) tests/bench/plots
+# `make profile BENCH=call`, and in words after the row: INLINE=1, LIST=function, TOP=n.
+profile: all test-bundle | tools-test
+	$(if $(BENCH),,$(error profile: which row? BENCH=call, for example; `make bench` has their names))
+	@$(test_env) tests/bench/profile '$(BENCH)' $(if $(INLINE),inline) $(if $(TOP),'top=$(TOP)') $(if $(LIST),'list=$(LIST)')
 
 # ---- Clang: every source of the target compiles with it too --------------------------------
 CLANG_OUT := $(OUT)/clang

@@ -41,7 +41,7 @@ APP_CFLAGS   := $(USER_CFLAGS) $(APP_INC) -I. $(WARNINGS)
 
 # ---- Packages ------------------------------------------------------------------------------
 # A fast look at each build; apt only when something is missing.
-.PHONY: setup tools tools-test tools-debug
+.PHONY: setup tools tools-test tools-debug tools-fuzz
 setup:
 	@boards/tools/setup $(SETUP) build test debug
 tools:
@@ -50,6 +50,8 @@ tools-test:
 	@boards/tools/setup $(SETUP) build test
 tools-debug:
 	@boards/tools/setup $(SETUP) build debug
+tools-fuzz:
+	@boards/tools/setup $(SETUP) build test fuzz
 
 # ---- newlib and libfdt, once ---------------------------------------------------------------
 # Two makes may run side by side in one tree: the second waits and finds the work done.

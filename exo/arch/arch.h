@@ -26,6 +26,7 @@ enum memory_type { MEMORY_NORMAL, MEMORY_DEVICE };
  *   void arch_relax(void);                                               in a loop that waits for another CPU
  *   uint64_t arch_atomic_or(uint64_t *, uint64_t);                       returns the old value
  *   ARCH_PT_LEVELS, ARCH_USER_BITS, ARCH_TABLE_SLOT                      shape of a user space
+ *   ARCH_FAST_PATHS                                                      false: calls go the long way only
  *   pte_t pte_table(paddr_t), pte_leaf(paddr_t, prot, max, memory_type), pte_block(likewise);
  *   bool pte_is_table(pte_t);                                            of an entry above the lowest level: no block,
  *                                                                        which are there one level above the pages only

@@ -426,9 +426,10 @@ struct exo_cpu_info {
     uint64_t switches;
     uint64_t upcalls;
     uint64_t idle_ticks;
-    uint32_t running_env; /* frame number of the ENV, 0: idle */
+    struct exo_running {
+        uint32_t env, vcpu; /* frame numbers; 0: it is idle */
+    } running;
     uint32_t slot;
-    uint32_t running_vcpu; /* frame number of the VCPU, 0: idle */
     uint32_t spare;
     /* The counter, when that began: in neither its ticks nor idle_ticks yet; 0 while it is being added there.  Who reads
      * since, ticks, and the same since again, has both of one moment. */

@@ -68,6 +68,8 @@ extern struct exo_image exo_image;
 
 void exo_boot(void); /* 4 MiB; init is current and out of its START upcall */
 void exo_boot_ram(uint64_t len);
+/* The machine's memory is gone, and a process that puts the kernel's variables back (tests/fuzz/reset.c) may boot again. */
+void exo_unboot(void);
 /* It is later, and the slot that runs then has just begun: who is current stays so. */
 void exo_later(uint64_t time);
 void exo_check(void); /* the audit; fails the test with its sentence */

@@ -175,13 +175,13 @@ START_TEST(every_tick_is_counted)
     of_a = ran(&a);
     of_b = ran(&b);
     idle = info->idle_ticks;
-    ck_assert_uint_eq(info->running_vcpu, vcpu_frame(a.vcpu));
+    ck_assert_uint_eq(info->running.vcpu, vcpu_frame(a.vcpu));
     ck_assert_uint_eq(info->since, before); /* no ticks are lost between two vcpus */
     machine.time += 300;
     ck_assert_uint_eq(ran(&a), of_a);
     as(&b);
     ck_assert_uint_eq(ran(&a), of_a + 300);
-    ck_assert_uint_eq(info->running_vcpu, vcpu_frame(b.vcpu));
+    ck_assert_uint_eq(info->running.vcpu, vcpu_frame(b.vcpu));
     ck_assert_uint_eq(info->since, before + 300);
     machine.time += 500;
     CALL(wait, 1, machine.time + 5000);
@@ -607,6 +607,31 @@ START_TEST(urgent_respects_slots)
 }
 END_TEST
 
+/* Who came for an interrupt does not wait a whole slot because that of the interrupted one ends: but no longer than to the next. */
+START_TEST(urgent_outlasts_the_slot)
+{
+    uint64_t slot = machine.cpu->slot_ticks;
+
+    CALL_OK(irq_bind, EXO_FIRST_IRQ, 40, a.vcpu_cap, 3);
+    as(&b);
+    CALL(wait, 1, EXO_FOREVER);
+    as(&a);
+    CALL(wait, 8, EXO_FOREVER);
+    ck_assert_ptr_eq(machine.cpu->current, root.vcpu);
+    machine_advance(slot - machine.time % slot - 1);
+    machine_irq(40);
+    ck_assert_ptr_eq(machine.cpu->current, a.vcpu);
+    machine_advance(2);
+    ck_assert_ptr_eq(machine.cpu->current, a.vcpu);
+    ck_assert_int_eq(root.vcpu->state, VCPU_READY);
+    machine_advance(slot - 2);
+    ck_assert_ptr_eq(machine.cpu->current, a.vcpu);
+    machine_advance(2);
+    ck_assert_ptr_eq(machine.cpu->current, root.vcpu);
+    ck_assert_int_eq(a.vcpu->state, VCPU_READY);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("events");
@@ -641,6 +666,7 @@ static Suite *suite(void)
     tcase_add_test(tc, irq_ack_takes_what_waits);
     tcase_add_test(tc, irq_errors);
     tcase_add_test(tc, urgent_respects_slots);
+    tcase_add_test(tc, urgent_outlasts_the_slot);
     suite_add_tcase(s, tc);
     return s;
 }

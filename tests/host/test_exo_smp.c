@@ -889,6 +889,65 @@ START_TEST(slots_of_another_cpu)
 }
 END_TEST
 
+/* C1: from its first tick to its last, whatever the other CPUs do meanwhile. */
+START_TEST(owned_slots_under_load)
+{
+    struct crew c = crew_make("112");
+    uint64_t owned = 0, others = 0;
+
+    on(root.vcpu);
+    for (unsigned slot = 0; slot < CPU_SLOTS; slot += 2)
+        CALL_OK(slice_bind, EXO_FIRST_SLICE + 1, slot, c.vcpu_cap[0]);
+    settle();
+    machine_on(1);
+    machine_advance(2 * SLOT_US - machine.time % (2 * SLOT_US));
+    for (unsigned tick = 0; tick < 6 * SLOT_US; tick++) {
+        machine_on(1);
+        if (tick / SLOT_US % 2 == 0) {
+            ck_assert_ptr_eq(machine.cpu->current, c.vcpu[0]);
+            owned++;
+        } else {
+            others += machine.cpu->current == c.vcpu[1];
+        }
+        if (tick % 16 == 0) {
+            on(root.vcpu);
+            CALL_OK(page_alloc, EXO_SELF_SPACE, 0x40000000, 1, EXO_WANT_ANY, RW);
+            CALL_OK(page_unmap, EXO_SELF_SPACE, 0x40000000, 1, 0);
+        }
+        machine_on(1);
+        machine_advance(1);
+    }
+    ck_assert_uint_eq(owned, 3 * SLOT_US);
+    ck_assert_uint_ge(others, SLOT_US); /* who owns none has time between */
+    crew_end(&c);
+}
+END_TEST
+
+/* C5: a CPU without anything to do hears of nothing, whatever the others do. */
+START_TEST(idle_cpus_take_no_interrupt)
+{
+    uint64_t before[4];
+
+    settle();
+    for (unsigned i = 1; i < 4; i++) {
+        before[i] = cpus[i].info->interrupts;
+        ck_assert_ptr_null(cpus[i].current);
+        ck_assert_uint_eq(machine.cpus[i].timer, EXO_FOREVER);
+    }
+    for (unsigned i = 0; i < 50; i++) {
+        on(root.vcpu);
+        CALL_OK(page_alloc, EXO_SELF_SPACE, 0x40000000, 2, EXO_WANT_ANY, RW);
+        CALL_OK(page_protect, EXO_SELF_SPACE, 0x40000000, 1, EXO_PROT_READ);
+        CALL_OK(page_unmap, EXO_SELF_SPACE, 0x40000000, 2, 0);
+        CALL(wait, 0, machine.time + SLOT_US);
+        machine_advance(SLOT_US);
+    }
+    settle();
+    for (unsigned i = 1; i < 4; i++)
+        ck_assert_uint_eq(cpus[i].info->interrupts, before[i]);
+}
+END_TEST
+
 START_TEST(yield_to_another_cpu)
 {
     struct crew c = crew_make("111");
@@ -1044,6 +1103,8 @@ static Suite *suite(void)
     tcase_add_test(tc, the_last_frame_is_found);
     tcase_add_test(tc, a_run_is_found);
     tcase_add_test(tc, slots_of_another_cpu);
+    tcase_add_test(tc, owned_slots_under_load);
+    tcase_add_test(tc, idle_cpus_take_no_interrupt);
     tcase_add_test(tc, yield_to_another_cpu);
     tcase_add_test(tc, tokens_from_afar);
     suite_add_tcase(s, tc);

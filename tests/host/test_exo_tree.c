@@ -1,12 +1,15 @@
-/* Processors as a device tree describes them, well and badly (C4, B6). */
+/* What the kernel reads in a device tree, good and bad: processors (C4), nodes, registers, memory, the console (B6). */
 #include <check.h>
 #include <libfdt.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/fdtwalk.h"
 #include "exo_machine.h"
 #include "tree.h"
 
-static uint8_t blob[4096];
+static uint8_t blob[65536];
 static struct tree_cpu seen[8];
 static unsigned nseen;
 
@@ -150,6 +153,409 @@ START_TEST(impossible_cells)
 }
 END_TEST
 
+START_TEST(no_processors_at_all)
+{
+    fdt_create(blob, sizeof(blob));
+    fdt_finish_reservemap(blob);
+    fdt_begin_node(blob, "");
+    fdt_end_node(blob);
+    ck_assert_int_eq(fdt_finish(blob), 0);
+    tree_open(blob, sizeof(blob));
+    nseen = 0;
+    tree_each_cpu(see);
+    ck_assert_uint_eq(nseen, 0);
+}
+END_TEST
+
+/* ---- nodes, registers, texts ------------------------------------------------------------------------------------------- */
+
+static void words(const char *name, unsigned n, const uint32_t *values)
+{
+    fdt32_t raw[24];
+
+    for (unsigned i = 0; i < n; i++)
+        raw[i] = cpu_to_fdt32(values[i]);
+    fdt_property(blob, name, raw, (int)(n * 4));
+}
+#define WORDS(name, ...) words(name, sizeof((uint32_t[]){__VA_ARGS__}) / 4, (const uint32_t[]){__VA_ARGS__})
+
+static void node(const char *name, uint32_t address_cells, uint32_t size_cells)
+{
+    fdt_begin_node(blob, name);
+    fdt_property_u32(blob, "#address-cells", address_cells);
+    fdt_property_u32(blob, "#size-cells", size_cells);
+}
+
+static void root_node(void)
+{
+    fdt_create(blob, sizeof(blob));
+    fdt_finish_reservemap(blob);
+    node("", 2, 2);
+}
+
+static void device(const char *name, const char *compatible)
+{
+    fdt_begin_node(blob, name);
+    fdt_property_string(blob, "compatible", compatible);
+}
+
+static void close_tree(void)
+{
+    fdt_end_node(blob);
+    ck_assert_int_eq(fdt_finish(blob), 0);
+    tree_open(blob, sizeof(blob));
+}
+
+START_TEST(nodes_by_what_they_are_compatible_with)
+{
+    static const char *const uarts[] = {"arm,sbsa-uart", "arm,pl011", NULL}, *const none[] = {"x,y", NULL};
+    uint32_t cell;
+    int first, second;
+
+    root_node();
+    device("off@1", "arm,pl011");
+    fdt_property_string(blob, "status", "disabled");
+    fdt_end_node(blob);
+    device("a@2", "arm,pl011");
+    fdt_property_string(blob, "status", "okay");
+    WORDS("interrupts", 0, 33, 4);
+    fdt_end_node(blob);
+    device("b@3", "arm,sbsa-uart");
+    fdt_end_node(blob);
+    close_tree();
+    first = tree_find(uarts);
+    second = tree_find_next(first, uarts);
+    ck_assert_str_eq(fdt_get_name(blob, first, NULL), "a@2");
+    ck_assert_str_eq(fdt_get_name(blob, second, NULL), "b@3");
+    ck_assert_int_eq(tree_find_next(second, uarts), -1);
+    ck_assert_int_eq(tree_find(none), -1);
+    ck_assert(tree_cell(first, "interrupts", 1, &cell));
+    ck_assert_uint_eq(cell, 33);
+    ck_assert(!tree_cell(first, "interrupts", 3, &cell));
+    ck_assert(!tree_cell(second, "interrupts", 0, &cell));
+}
+END_TEST
+
+static bool reg_of(const char *path, unsigned index, struct tree_range *out)
+{
+    int at = fdt_path_offset(blob, path);
+
+    ck_assert_int_ge(at, 0);
+    return tree_reg(at, index, out);
+}
+
+/* What lies behind more nodes, or deeper, than are kept in mind is found all the same.  B6 */
+START_TEST(large_trees)
+{
+    static const char *const wanted[] = {"arm,pl011", NULL};
+    const unsigned depth = _i == 0 ? 0 : 20;
+    struct tree_range range;
+    char name[16];
+    int found;
+
+    root_node();
+    for (unsigned i = 0; _i == 0 && i < 700; i++) {
+        snprintf(name, sizeof(name), "n%u", i);
+        node(name, 2, 2);
+        fdt_end_node(blob);
+    }
+    for (unsigned i = 0; i < depth; i++) {
+        node("deep", 2, 2);
+        fdt_property(blob, "ranges", NULL, 0);
+    }
+    device("uart@9000000", "arm,pl011");
+    WORDS("reg", 0, 0x9000000, 0, 0x1000);
+    fdt_end_node(blob);
+    for (unsigned i = 0; i < depth; i++)
+        fdt_end_node(blob);
+    node("chosen", 2, 2);
+    fdt_property_string(blob, "bootargs", "found");
+    fdt_end_node(blob);
+    close_tree();
+    found = tree_find(wanted);
+    ck_assert_str_eq(fdt_get_name(blob, found, NULL), "uart@9000000");
+    ck_assert_int_eq(tree_find_next(found, wanted), -1);
+    ck_assert(tree_reg(found, 0, &range));
+    ck_assert_uint_eq(range.base, 0x9000000);
+    ck_assert_str_eq(tree_text("/chosen", "bootargs"), "found");
+    ck_assert_ptr_null(tree_text("/chose", "bootargs"));
+    ck_assert_ptr_null(tree_text("/chosen", "nothing"));
+}
+END_TEST
+
+/* The copy is as long as what there is, and reads the same. */
+START_TEST(moving)
+{
+    static uint8_t copy[4096];
+    static const char *const wanted[] = {"arm,pl011", NULL};
+    uint32_t len;
+
+    root_node();
+    device("uart@1", "arm,pl011");
+    fdt_end_node(blob);
+    close_tree();
+    fdt_set_totalsize(blob, sizeof(blob));
+    tree_open(blob, sizeof(blob));
+    ck_assert_uint_lt(tree_used(), 512);
+    tree_move(copy);
+    ck_assert_ptr_eq(tree_blob(&len), copy);
+    ck_assert_uint_eq(len, tree_used());
+    ck_assert_int_eq(fdt_check_full(copy, len), 0);
+    memset(blob, 0, sizeof(blob));
+    ck_assert_str_eq(fdt_get_name(copy, tree_find(wanted), NULL), "uart@1");
+}
+END_TEST
+
+/* Long: one tree with everything in it.  K20 */
+START_TEST(registers_through_buses)
+{
+    struct tree_range r;
+
+    root_node();
+    fdt_begin_node(blob, "plain");
+    WORDS("reg", 1, 0x1000, 0, 0x100, 2, 0, 0, 8);
+    fdt_end_node(blob);
+    fdt_begin_node(blob, "past-the-end");
+    WORDS("reg", 0xffffffff, 0xfffff000, 0, 0x1001);
+    fdt_end_node(blob);
+    fdt_begin_node(blob, "to-the-end");
+    WORDS("reg", 0xffffffff, 0xfffff000, 0, 0x1000);
+    fdt_end_node(blob);
+    fdt_begin_node(blob, "no-reg");
+    fdt_end_node(blob);
+    node("bus", 1, 1);
+    WORDS("ranges", 0x0, 0, 0x9000000, 0x1000, 0x8000, 0, 0xa000000, 0x1000);
+    device("first", "x");
+    WORDS("reg", 0x10, 0x10);
+    fdt_end_node(blob);
+    device("second", "x");
+    WORDS("reg", 0x8010, 0x10);
+    fdt_end_node(blob);
+    device("nowhere", "x");
+    WORDS("reg", 0x4000, 0x10);
+    fdt_end_node(blob);
+    fdt_end_node(blob);
+    node("same", 2, 1);
+    fdt_property(blob, "ranges", NULL, 0);
+    device("device", "x");
+    WORDS("reg", 3, 0, 0x20);
+    fdt_end_node(blob);
+    fdt_end_node(blob);
+    node("own", 1, 1); /* no ranges: what is on it has no physical address */
+    device("device", "x");
+    WORDS("reg", 0x10, 0x10);
+    fdt_end_node(blob);
+    fdt_end_node(blob);
+    node("no-address", 0, 1);
+    fdt_property(blob, "ranges", NULL, 0);
+    device("device", "x");
+    WORDS("reg", 0x10, 0x10);
+    fdt_end_node(blob);
+    fdt_end_node(blob);
+    node("impossible", 9, 1);
+    fdt_property(blob, "ranges", NULL, 0);
+    device("device", "x");
+    WORDS("reg", 0x10, 0x10);
+    fdt_end_node(blob);
+    fdt_end_node(blob);
+    node("sizes", 1, 9);
+    device("device", "x");
+    WORDS("reg", 0x10, 0x10);
+    fdt_end_node(blob);
+    fdt_end_node(blob);
+    close_tree();
+    ck_assert(reg_of("/plain", 0, &r) && r.base == 0x100001000 && r.len == 0x100);
+    ck_assert(reg_of("/plain", 1, &r) && r.base == 0x200000000 && r.len == 8);
+    ck_assert(!reg_of("/plain", 2, &r));
+    ck_assert(!reg_of("/past-the-end", 0, &r));
+    ck_assert(reg_of("/to-the-end", 0, &r) && r.base + r.len == 0);
+    ck_assert(!reg_of("/no-reg", 0, &r));
+    ck_assert(!tree_reg(0, 0, &r)); /* the root has no parent whose cells count */
+    ck_assert(reg_of("/bus/first", 0, &r) && r.base == 0x9000010);
+    ck_assert(reg_of("/bus/second", 0, &r) && r.base == 0xa000010);
+    ck_assert(!reg_of("/bus/nowhere", 0, &r));
+    ck_assert(reg_of("/same/device", 0, &r) && r.base == 0x300000000 && r.len == 0x20);
+    ck_assert(!reg_of("/own/device", 0, &r));
+    ck_assert(!reg_of("/no-address/device", 0, &r));
+    ck_assert(!reg_of("/impossible/device", 0, &r));
+    ck_assert(!reg_of("/sizes/device", 0, &r));
+}
+END_TEST
+
+/* A bus in a bus whose own cells, or whose parent's, cannot be. */
+START_TEST(registers_through_impossible_buses) /* K20 */
+{
+    static const uint32_t cells[][4] = {{9, 1, 1, 1}, {1, 9, 1, 1}, {1, 1, 0, 1}, {1, 1, 9, 1}};
+    struct tree_range r;
+
+    root_node();
+    node("outer", cells[_i][0], cells[_i][1]);
+    fdt_property(blob, "ranges", NULL, 0);
+    node("inner", cells[_i][2], cells[_i][3]);
+    fdt_property(blob, "ranges", NULL, 0);
+    device("device", "x");
+    WORDS("reg", 0x10, 0x10);
+    fdt_end_node(blob);
+    fdt_end_node(blob);
+    fdt_end_node(blob);
+    close_tree();
+    ck_assert(!reg_of("/outer/inner/device", 0, &r));
+}
+END_TEST
+
+static struct tree_range ranges[4];
+static unsigned nranges;
+
+static void see_range(struct tree_range r)
+{
+    ck_assert_uint_lt(nranges, ARRAY_LEN(ranges));
+    ranges[nranges++] = r;
+}
+
+/* B6, K9 */
+START_TEST(memory_and_what_is_reserved)
+{
+    fdt_create(blob, sizeof(blob));
+    fdt_add_reservemap_entry(blob, 0x1000, 0x2000);
+    fdt_add_reservemap_entry(blob, 0x9000, 0);
+    fdt_finish_reservemap(blob);
+    node("", 2, 2);
+    fdt_begin_node(blob, "memory@0");
+    fdt_property_string(blob, "device_type", "memory");
+    WORDS("reg", 0, 0, 0, 0, 0, 0, 0, 0x800000, 0, 0x900000, 0, 0);
+    fdt_end_node(blob);
+    fdt_begin_node(blob, "memory@1");
+    fdt_property_string(blob, "device_type", "memory");
+    fdt_property_string(blob, "status", "disabled");
+    WORDS("reg", 0, 0x1000000, 0, 0x800000);
+    fdt_end_node(blob);
+    fdt_begin_node(blob, "memory@2");
+    fdt_property_string(blob, "device_type", "flash");
+    WORDS("reg", 0, 0x2000000, 0, 0x800000);
+    fdt_end_node(blob);
+    node("reserved-memory", 2, 2);
+    fdt_property(blob, "ranges", NULL, 0);
+    fdt_begin_node(blob, "a");
+    WORDS("reg", 0, 0x5000, 0, 0x1000);
+    fdt_end_node(blob);
+    fdt_begin_node(blob, "b");
+    fdt_property_string(blob, "status", "disabled");
+    WORDS("reg", 0, 0x7000, 0, 0x1000);
+    fdt_end_node(blob);
+    fdt_end_node(blob);
+    close_tree();
+    tree_each_memory(see_range);
+    ck_assert_uint_eq(nranges, 1);
+    ck_assert_uint_eq(ranges[0].len, 0x800000);
+    nranges = 0;
+    tree_each_reserved(see_range);
+    ck_assert_uint_eq(nranges, 2);
+    ck_assert_uint_eq(ranges[0].base, 0x1000);
+    ck_assert_uint_eq(ranges[1].base, 0x5000);
+}
+END_TEST
+
+static void console_tree(const char *path, size_t bytes, const char *alias)
+{
+    root_node();
+    if (alias) {
+        fdt_begin_node(blob, "aliases");
+        fdt_property_string(blob, "serial0", alias);
+        fdt_property(blob, "cut", "/uart@1", 7);
+        fdt_property(blob, "nothing", "", 0);
+        fdt_end_node(blob);
+    }
+    fdt_begin_node(blob, "chosen");
+    if (path)
+        fdt_property(blob, "stdout-path", path, (int)bytes);
+    fdt_end_node(blob);
+    fdt_begin_node(blob, "uart@1");
+    fdt_end_node(blob);
+    close_tree();
+}
+
+START_TEST(the_console)
+{
+    static const struct {
+        const char *path, *alias;
+        bool found;
+    } cases[] = {
+        {"/uart@1", NULL, true},       {"/uart@1:115200n8", NULL, true},
+        {"/uart@2", NULL, false},      {"serial0:115200", "/uart@1", true},
+        {"serial0", "uart@1", false}, /* an alias of an alias */
+        {"serial1", "/uart@1", false}, {"cut", "/uart@1", false},
+        {"nothing", "/uart@1", false}, {"serial0", NULL, false},
+        {"", "/uart@1", false},        {":9600", "/uart@1", false},
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        console_tree(cases[i].path, strlen(cases[i].path) + 1, cases[i].alias);
+        ck_assert_msg((tree_stdout() >= 0) == cases[i].found, "case %u", i);
+    }
+    console_tree("/uart@1", 7, NULL); /* no end */
+    ck_assert_int_eq(tree_stdout(), -1);
+    console_tree("", 0, NULL);
+    ck_assert_int_eq(tree_stdout(), -1);
+    console_tree(NULL, 0, NULL);
+    ck_assert_int_eq(tree_stdout(), -1);
+    ck_assert_ptr_null(tree_text("/nowhere", "x"));
+}
+END_TEST
+
+/* A look before the kernel can complain: at a header that is sound, and at no more than there is. */
+START_TEST(peeking)
+{
+    fdt32_t word;
+
+    console_tree("/uart@1", 8, NULL);
+    ck_assert(tree_peek(blob, sizeof(blob)));
+    ck_assert_int_ge(tree_stdout(), 0);
+    ck_assert(!tree_peek(blob, fdt_totalsize(blob) - 1));
+    word = cpu_to_fdt32(
+        15); /* names without paths there are taken for paths: libfdt would follow a null pointer */
+    memcpy(blob + 20, &word, 4);
+    ck_assert(!tree_peek(blob, sizeof(blob)));
+    blob[0] ^= 1;
+    ck_assert(!tree_peek(blob, sizeof(blob)));
+}
+END_TEST
+
+/* Structures that end, and such that do not: K20. */
+START_TEST(walking)
+{
+    static const struct {
+        bool ok;
+        unsigned bytes;
+        uint32_t words[8];
+    } cases[] = {
+        {true, 4, {9}},
+        {true, 16, {1, 0, 2, 9}},
+        {true, 20, {1, 0x61626300, 2, 4, 9}},
+        {true, 28, {1, 0, 3, 4, 0, 7, 9}},
+        {true, 28, {1, 0, 3, 1, 0, 7, 9}}, /* a value of one byte, padded */
+        {false, 0, {9}},
+        {false, 3, {9}},
+        {false, 12, {1, 0, 2}},                /* no end */
+        {false, 12, {1, 0, 5}},                /* no such tag */
+        {false, 8, {1, 0x61626364}},           /* a name without an end */
+        {false, 12, {1, 0, 3}},                /* a property's head is missing, */
+        {false, 16, {1, 0, 3, 0}},             /* half of it, */
+        {false, 24, {1, 0, 3, 5, 0, 7}},       /* its end, */
+        {false, 23, {1, 0, 3, 3, 0, 7}},       /* the padding behind it */
+        {false, 24, {1, 0, 3, 0xfffffff8, 0}}, /* as if it ended before it began */
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        uint8_t *block = malloc(cases[i].bytes + 1); /* nothing behind it */
+
+        for (unsigned byte = 0; byte < cases[i].bytes; byte++)
+            block[byte] = (uint8_t)(cases[i].words[byte / 4] >> (24 - byte % 4 * 8));
+        ck_assert_msg(fdtwalk_ok(block, cases[i].bytes) == cases[i].ok, "case %u", i);
+        free(block);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("exo_tree");
@@ -160,6 +566,19 @@ int main(void)
     tcase_add_test(tc, common_properties);
     tcase_add_test(tc, wrong_properties);
     tcase_add_loop_test(tc, impossible_cells, 3, 7);
+    tcase_add_test(tc, no_processors_at_all);
+    suite_add_tcase(suite, tc);
+
+    tc = tcase_create("nodes");
+    tcase_add_test(tc, nodes_by_what_they_are_compatible_with);
+    tcase_add_loop_test(tc, large_trees, 0, 2);
+    tcase_add_test(tc, moving);
+    tcase_add_test(tc, registers_through_buses);
+    tcase_add_loop_test(tc, registers_through_impossible_buses, 0, 4);
+    tcase_add_test(tc, memory_and_what_is_reserved);
+    tcase_add_test(tc, the_console);
+    tcase_add_test(tc, peeking);
+    tcase_add_test(tc, walking);
     suite_add_tcase(suite, tc);
     return exo_suite_run(suite);
 }

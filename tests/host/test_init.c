@@ -50,6 +50,40 @@ static int parse(const char *body)
     return manifest_parse(blob, blob_bytes, &manifest, why);
 }
 
+static void put_word(size_t at, uint32_t value)
+{
+    for (unsigned i = 0; i < 4; i++)
+        blob[at + i] = (unsigned char)(value >> (24 - 8 * i));
+}
+
+static void refused(const char *sentence)
+{
+    why[0] = 0;
+    ck_assert_int_eq(manifest_parse(blob, blob_bytes, &manifest, why), -1);
+    ck_assert_msg(strstr(why, sentence), "says \"%s\", not \"%s\"", why, sentence);
+}
+
+/* What libfdt would walk without end, or follow off the end: found by `make fuzz`.  K24, K20 */
+START_TEST(unsound_manifests)
+{
+    compile(TEMPLATE);
+    put_word(20, 15); /* names there are paths */
+    refused("FDT_ERR_BADVERSION");
+    compile(TEMPLATE);
+    put_word(fdt_off_dt_struct(blob) + 8, 3); /* a property that ends before it begins */
+    put_word(fdt_off_dt_struct(blob) + 12, 0xfffffff0);
+    refused("FDT_ERR_BADSTRUCTURE");
+    compile(TEMPLATE);
+    blob_bytes--;
+    refused("FDT_ERR_TRUNCATED");
+    blob_bytes = 20;
+    refused("FDT_ERR_TRUNCATED");
+    compile(TEMPLATE);
+    blob[0] ^= 1;
+    refused("FDT_ERR_BADMAGIC");
+}
+END_TEST
+
 START_TEST(a_whole_manifest)
 {
     const struct manifest_app *shell;
@@ -514,6 +548,7 @@ static Suite *suite(void)
 
     tcase_set_timeout(t, 60);
     tcase_add_test(t, a_whole_manifest);
+    tcase_add_test(t, unsound_manifests);
     tcase_add_test(t, entries_by_path);
     tcase_add_loop_test(t, bad_manifest, 0, (int)ARRAY_LEN(bad_manifests));
     tcase_add_test(t, damaged_manifest);

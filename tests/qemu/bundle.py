@@ -1,4 +1,5 @@
 """Bundles, ELF files and device trees, sound and unsound ones."""
+import glob
 import os
 import struct
 import subprocess
@@ -81,6 +82,38 @@ def elf(segments, entry=0x400000, machine=183, kind=2, code=b"\x00\x00\x00\x14",
         at = len(out) + 56
         out += struct.pack(PROGRAM_HEADER, 4, 4, at, 0, 0, len(note), len(note), 4) + note
     return out.ljust(PAGE, b"\0") + code.ljust(PAGE, b"\0")
+
+
+# ---- first programs of raw calls -------------------------------------------------------------
+
+HERE = os.path.dirname(os.path.relpath(__file__))
+CROSS = os.environ.get("CORBEL_CROSS", "aarch64-linux-gnu-")
+FLAGS = ("-std=gnu17 -O2 -g -Wall -Wextra -Werror -ffreestanding -mgeneral-regs-only -march=armv8-a -mno-outline-atomics "
+         "-fno-pic -fno-pie -fno-stack-protector -fno-optimize-sibling-calls -U__linux__ -static -nostdlib -no-pie "
+         "-Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,separate-code -Wl,--no-warn-rwx-segments").split()
+
+
+def compile_program(name, sources, *more):
+    """A program linked as bare/bare.ld says; its path."""
+    program = write(name, b"")
+    command = [CROSS + "gcc", *FLAGS, "-Iinclude", f"-I{HERE}/first", "-isystem", OUT + "/newlib/include", "-isystem",
+               OUT + "/libfdt/include", *more, f"-Wl,-T,{HERE}/bare/bare.ld", "-o", program, *sources,
+               "libos/arch/aarch64/calls.c", OUT + "/libfdt/lib/libfdt.a", OUT + "/newlib/lib/libc.a", "-lgcc"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{name} does not compile\n" + done.stderr[:3000])
+    return program
+
+
+FIRST = {}
+
+
+def first_program(folder):
+    """A bundle with what this folder has as its first program; built once a run."""
+    if folder not in FIRST:
+        sources = sorted(glob.glob(f"{HERE}/{folder}/*.[cS]") + glob.glob(HERE + "/first/*.c"))
+        FIRST[folder] = write(folder + ".cpio", archive({"bin/init": read(compile_program(folder, sources))}))
+    return FIRST[folder]
 
 
 # ---- device trees --------------------------------------------------------------------------

@@ -43,14 +43,21 @@ class Shell(Machine):
         self.expect(PROMPT)
         return int(found.group(1))
 
-    def free(self):
-        """Frames that nobody has."""
+    def free_now(self):
         said, _ = self.run("free")
         return int(re.search(r"^\s*\d+\s+\d+\s+(\d+)", said, re.M).group(1)) // 4
+
+    def free(self):
+        """Frames that nobody has, once what ended before has been cleared away: three times the same."""
+        seen = [self.free_now()]
+        while len(seen) < 50 and seen[-3:] != [seen[-1]] * 3:
+            time.sleep(0.05)
+            seen.append(self.free_now())
+        return seen[-1]
 
     def free_again(self, wanted, seconds=20):
         """The same, given a little time to come to what is wanted: ends are cleared away in the background."""
         end = time.monotonic() + seconds
-        while (got := self.free()) != wanted and time.monotonic() < end:
+        while (got := self.free_now()) != wanted and time.monotonic() < end:
             time.sleep(0.1)
         return got

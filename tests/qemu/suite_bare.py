@@ -1,38 +1,16 @@
-"""The kernel alone: a first program that makes raw calls and prints what it finds (bare/). Builds it, too."""
-import glob
-import os
+"""The kernel alone: a first program that makes raw calls and prints what it finds (bare/). """
 import re
-import subprocess
 
 import bundle
-from machine import OUT
 from suite import job
 
-HERE = os.path.dirname(os.path.relpath(__file__))
-CROSS = os.environ.get("CORBEL_CROSS", "aarch64-linux-gnu-")
-FLAGS = ("-std=gnu17 -O2 -g -Wall -Wextra -Werror -ffreestanding -mgeneral-regs-only -march=armv8-a -mno-outline-atomics "
-         "-fno-pic -fno-pie -fno-stack-protector -fno-optimize-sibling-calls -U__linux__ -static -nostdlib -no-pie "
-         "-Wl,--build-id=none -Wl,-z,max-page-size=4096 -Wl,-z,separate-code -Wl,--no-warn-rwx-segments")
-
-
 def build():
-    """The bundle with bare/ as its first program; built once a run."""
-    if not hasattr(build, "path"):
-        program = bundle.write("bare", b"")
-        command = [CROSS + "gcc", *FLAGS.split(), "-Iinclude", "-isystem", OUT + "/newlib/include", "-isystem",
-                   OUT + "/libfdt/include", f"-Wl,-T,{HERE}/bare/bare.ld", "-o", program]
-        command += sorted(glob.glob(HERE + "/bare/*.[cS]")) + ["libos/arch/aarch64/calls.c"]
-        command += [OUT + "/libfdt/lib/libfdt.a", OUT + "/newlib/lib/libc.a", "-lgcc"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError("bare does not compile\n" + done.stderr[:3000])
-        build.path = bundle.write("bare.cpio", bundle.archive({"bin/init": bundle.read(program)}))
-    return build.path
+    return bundle.first_program("bare")
 
 
 def checks(report, **how):
     with report.machine(bundle=build(), **how) as m:
-        m.ended(60)
+        m.ended()
     text = m.text()
     for before, good, what, after in re.findall(r"((?:^#.*\n)*)^(ok|not ok) - (.*)\n((?: .*\n)*)", text, re.M):
         report.check(what, good == "ok", before + after)
@@ -77,7 +55,7 @@ def on_tree(report, text, said):
     tree = text.replace("chosen {", 'chosen {\nbootargs = "msi-none";', 1)
     how = bundle.by_hand(bundle.boot_tree(tree, bundle.read(build())), bundle.read(build()))
     with report.machine(gic=3 if "gic-v3" in text else 2, **how) as m:
-        m.ended(60)
+        m.ended()
     report.check(f"B6 {said}", "ok - a machine without messages says so" in m.text() and "bare: done" in m.text()
                  and re.search(f"^# log: .*{said}", m.text(), re.M), m.text())
 
@@ -107,12 +85,20 @@ def msi_few(report):
     text = bundle.machine_tree(gic=2).replace("chosen {", 'chosen {\nbootargs = "msi-few";', 1)
     text = re.sub(r"reg = <0x00 0x8020000 ", r"arm,msi-base-spi = <100>; arm,msi-num-spis = <3>; \g<0>", text)
     with report.machine(gic=2, **bundle.by_hand(bundle.boot_tree(text, bundle.read(build())), bundle.read(build()))) as m:
-        m.ended(60)
+        m.ended()
     report.check("B5 the tree says which lines", "ok - lines 100 to 102 are raised by messages" in m.text(), m.text())
+
+
 @job("large")
 def large(report):
     """Frames of far larger blocks; see worst.c."""
     checks(report, gic=3, cpu="cortex-a76", memory="8G")
+
+
+@job("stride")
+def stride(report):
+    """Shares of time, where the host's other work takes none of it."""
+    checks(report, append="stride", more=("-icount", "shift=0,sleep=off"))
 
 
 @job("max")

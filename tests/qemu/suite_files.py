@@ -23,12 +23,6 @@ def start(m, text):
     time.sleep(2)
 
 
-def free(m):
-    """KiB that nobody has."""
-    said, _ = line(m, "free")
-    return int(re.search(r"^\s*\d+\s+\d+\s+(\d+)", said, re.M).group(1))
-
-
 @job("posix")
 def posix(report):
     with report.machine(bundle=TEST_BUNDLE) as m:
@@ -40,18 +34,17 @@ def posix(report):
 @job("memory")
 def memory(report):
     """What files and pipes took comes back: to the page."""
-    with report.machine() as m:
-        m.expect(r"\$ ")
-        line(m, "cat /bin/sh | cat | cat > /tmp/x; rm /tmp/x")
-        before = free(m)
+    with report.shell() as sh:
+        sh.run("cat /bin/sh | cat | cat > /tmp/x; rm /tmp/x")
+        before = sh.free()
         for _ in range(10):
-            line(m, "cat /bin/sh | cat | cat > /tmp/x; echo more >> /tmp/x; rm /tmp/x")
-        report.equal("free memory after files and pipes", free(m), before)
-        said, status = line(m, "while cat /bin/sh >> /tmp/big; do true; done")
+            sh.run("cat /bin/sh | cat | cat > /tmp/x; echo more >> /tmp/x; rm /tmp/x")
+        report.equal("free memory after files and pipes", sh.free_again(before), before)
+        said, status = sh.run("while cat /bin/sh >> /tmp/big; do true; done")
         report.check("a full file system says so", "No space left on device" in said, said)
-        said, status = line(m, "rm /tmp/big; echo fits > /tmp/y; cat /tmp/y; rm /tmp/y")
+        said, status = sh.run("rm /tmp/big; echo fits > /tmp/y; cat /tmp/y; rm /tmp/y")
         report.check("and has room again", "fits" in said and status == 0, said)
-        report.equal("free memory after it was full", free(m), before)
+        report.equal("free memory after it was full", sh.free_again(before), before)
 
 
 @job("console")

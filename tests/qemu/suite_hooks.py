@@ -1,25 +1,15 @@
 """A kernel that does wrong when it is told to (hooks/): the guard page below its stack, and what keeps it from user memory."""
-import os
 import re
-import subprocess
 
 import bundle
 from machine import OUT
 from suite import job
-from suite_bare import CROSS, FLAGS
 
-HERE = os.path.dirname(os.path.relpath(__file__))
 KERNEL = OUT + "/exo-hooks/Image"
 
 
 def program(order, cpu):
-    path = bundle.write("hook-" + order, b"")
-    done = subprocess.run([CROSS + "gcc", *FLAGS.split(), "-Iinclude", "-isystem", OUT + "/newlib/include",
-                           "-DHOOK_ORDER=HOOK_" + order, f"-DHOOK_CPU={cpu}", f"-Wl,-T,{HERE}/bare/bare.ld", "-o", path,
-                           f"{HERE}/hooks/program.c", "libos/arch/aarch64/calls.c"],
-                          capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError("the program does not compile\n" + done.stderr[:3000])
+    path = bundle.compile_program("hook-" + order, [f"{bundle.HERE}/hooks/program.c"], f"-DHOOK_ORDER=HOOK_{order}", f"-DHOOK_CPU={cpu}")
     return bundle.write(f"hook-{order}-{cpu}.cpio", bundle.archive({"bin/init": bundle.read(path)}))
 
 

@@ -21,6 +21,9 @@
 #define ARCH_USER_BITS 39u
 #define ARCH_TABLE_SLOT 511u
 #define ARCH_RAM_MAX (510ull << 30)
+#ifndef ARCH_FAST_PATHS
+#define ARCH_FAST_PATHS true
+#endif
 
 typedef uint64_t pte_t;
 

@@ -178,6 +178,7 @@ switch_call:
     add     x9, x9, :lo12:syscall_switch_table
     ldr     x9, [x9, x8, lsl #3]
     blr     x9
+    cbnz    x0, load
 leave:
     bl      trap_leave
 load:

@@ -258,7 +258,7 @@ static bool watched(uint32_t line)
 
 void arch_irq_dispatch(void)
 {
-    for (;;) {
+    do {
         uint32_t iar = acknowledge();
         uint32_t line = iar & (version == 3 ? 0xffffff : 0x3ff); /* version 2: above it, who sent it */
 
@@ -267,7 +267,7 @@ void arch_irq_dispatch(void)
         if (line > watched_max || !watched(line))
             irq_arrived(line);
         end_of_interrupt(iar);
-    }
+    } while (arch_irq_pending());
 }
 
 static void wait_for_distributor(void)

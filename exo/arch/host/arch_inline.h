@@ -14,6 +14,7 @@
 #define ARCH_USER_BITS 48u
 #define ARCH_TABLE_SLOT 255u
 #define ARCH_RAM_MAX MACHINE_LINEAR_BYTES
+#define ARCH_FAST_PATHS (!machine.no_fast_paths)
 
 typedef uint64_t pte_t;
 
@@ -62,10 +63,11 @@ static inline bool arch_irqs_off(void)
     return true;
 }
 
-/* Kernel entries of the machine's CPUs come one after the other: nobody is there to be waited for. */
+/* Kernel entries of the machine's CPUs come one after the other: nobody is there to be waited for, unless a test plays
+ * two at once. */
 static inline void arch_relax(void)
 {
-    machine_deadlock();
+    machine_wait();
 }
 
 static inline uint64_t arch_atomic_or(uint64_t *word, uint64_t bits)

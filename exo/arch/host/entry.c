@@ -66,9 +66,8 @@ static void call_switching(struct vcpu *vcpu, const struct call *call)
         vcpu->regs.x[i] = i < 8 ? call->args[i] : 0;
     if (traced)
         probe_switch(vcpu, call->number);
-    else
-        syscall_switch_table[call->number](vcpu);
-    leave(traced);
+    if (traced || !syscall_switch_table[call->number](vcpu))
+        leave(traced);
     host_enter_user();
 }
 

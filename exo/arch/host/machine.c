@@ -24,32 +24,33 @@
 
 struct machine machine = {.memory = -1, .ncpus = 1, .asid_bits = 8, .end = MACHINE_STOPPED};
 
-static jmp_buf *way_out;
+void (*machine_zeroing)(const void *page);
+void (*machine_waits)(void);
 
 /* ---- leaving the kernel without its doing ---------------------------------------------------------------------- */
 
 enum machine_end machine_try(void (*fn)(void *arg), void *arg)
 {
-    jmp_buf *const outer = way_out;
+    void *const outer = machine.way_out;
     jmp_buf here;
 
     machine.end = MACHINE_RUNS;
-    way_out = &here;
+    machine.way_out = &here;
     if (setjmp(here) == 0)
         fn(arg);
-    way_out = outer;
+    machine.way_out = outer;
     return machine.end;
 }
 
 _Noreturn void host_leave(enum machine_end end)
 {
     machine.end = end;
-    if (!way_out) {
+    if (!machine.way_out) {
         fprintf(stderr, "the machine %s outside of the test's calls: %s\n",
                 end == MACHINE_IDLE ? "idles" : "stops", machine.console);
         abort();
     }
-    longjmp(*way_out, 1);
+    longjmp(*(jmp_buf *)machine.way_out, 1);
 }
 
 void arch_stop(enum exo_stop_how how)
@@ -86,6 +87,12 @@ void machine_make(void)
     must(machine.linear != MAP_FAILED, "the machine's address space");
 }
 
+void machine_unmake(void)
+{
+    munmap(machine.linear, MACHINE_LINEAR_BYTES);
+    close(machine.memory);
+}
+
 void machine_ram(uint64_t base, uint64_t len)
 {
     void *at = mmap(machine.linear + base, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
@@ -101,6 +108,8 @@ void arch_map_ram(struct tree_range ram)
 
 void arch_page_zero(void *page)
 {
+    if (machine_zeroing)
+        machine_zeroing(page);
     memset(page, 0, PAGE_SIZE);
 }
 
@@ -155,6 +164,8 @@ unsigned arch_cpus_find(void)
 /* It is ready to be played. */
 bool arch_cpu_start(struct cpu *cpu, unsigned which)
 {
+    if (machine.cpus_broken >> which & 1)
+        return false;
     machine.cpus[which].cpu = cpu;
     return true;
 }
@@ -164,9 +175,12 @@ void arch_cpu_stop(void)
     host_leave(MACHINE_STOPPED);
 }
 
-void machine_deadlock(void)
+void machine_wait(void)
 {
-    panic("CPU %u waits for a lock that is never dropped", machine.cpu->id);
+    if (machine_waits)
+        machine_waits();
+    else
+        panic("CPU %u waits for a lock that is never dropped", machine.cpu->id);
 }
 
 static void enter_on(void *arg)

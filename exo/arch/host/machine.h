@@ -67,6 +67,7 @@ struct machine {
     uint8_t *linear; /* where physical address 0 would be */
     int memory;      /* the file that is RAM; offset: physical address */
     unsigned ncpus;
+    uint64_t cpus_broken; /* a bit for each that does not start; before boot */
     struct machine_cpu cpus[EXO_CPUS_MAX];
     struct machine_cpu *on; /* the one that is played */
     struct cpu *cpu;        /* its structure */
@@ -86,13 +87,19 @@ struct machine {
     enum machine_msi msi;
     uint64_t fp_moves;
     bool iommu;                      /* there is one; to be set before booting */
+    bool no_fast_paths;              /* calls go the long way only */
     bool iommu_deaf;                 /* it takes no orders, and answers none */
     const struct exo_regs *upcalled; /* the registers that were last sent to an upcall entry */
+    void *way_out;                   /* out of the kernel: a jmp_buf */
 };
 extern struct machine machine;
 
+/* If set: told before a page is zeroed, which is when it is about to be somebody's. */
+extern void (*machine_zeroing)(const void *page);
+
 /* Physical memory, without a kernel in it.  Before all else, once. */
 void machine_make(void);
+void machine_unmake(void);
 void machine_ram(uint64_t base, uint64_t len);
 
 /* Boots with the tree at a physical address; the kernel's image is said to lie at image_base. */
@@ -100,8 +107,9 @@ void machine_boot(uint64_t image_base, uint64_t image_len, uint64_t tree_base);
 
 /* Plays this CPU from now on; what it has to take, it takes. */
 void machine_on(unsigned cpu);
-/* The kernel waits for another CPU, which cannot come: a bug. */
-_Noreturn void machine_deadlock(void);
+/* The kernel waits for another CPU.  That cannot come, unless two are played at once, and then this is told: a bug. */
+void machine_wait(void);
+extern void (*machine_waits)(void);
 
 /* Calls fn, and returns early where the kernel stops or idles. */
 enum machine_end machine_try(void (*fn)(void *arg), void *arg);
@@ -138,6 +146,8 @@ uint64_t tlb_lookup(uint64_t va);
 uint64_t tlb_flushes(void);
 /* Calls back for each entry; level 0 is a page, above it a table, or on level 1 a large page.  (audit.h) */
 void tlb_show(void (*see)(unsigned cpu, uint32_t asid, unsigned level, uint64_t va, uint64_t pte));
+/* The addresses that were touched last, and may be walked again at any time. */
+void tlb_show_recent(void (*see)(unsigned cpu, uint32_t asid, uint64_t va));
 
 /* ---- devices that reach memory (iommu.c) --------------------------------------------------------------------- */
 

@@ -1,9 +1,12 @@
 /* A model of translation caching, as mean as the architectures allow.
  *
- * Every walk leaves its entries behind, those for tables too (walk caches), and they stay until a flush names them.
+ * Every walk leaves its entries behind, those for tables too (walk caches), and they stay until a flush names them,
+ * and the CPU that ordered it waits for its end.
  * The walker may walk at any time without being asked: whenever the kernel has waited for its flushes (arch_tlb_sync),
  * the addresses that were touched last are walked again, so that a table entry that is cleared only after the flush is
  * found in the TLB by the audit. */
+#include <stdlib.h>
+
 #include "arch/arch.h"
 #include "cpu.h"
 #include "host.h"
@@ -11,6 +14,7 @@
 
 #define ENTRIES 256u
 #define RECENT 8u
+#define ORDERS 256u
 #define PAGES 0u /* level */
 #define LARGE 1u /* likewise, of large pages, and of the tables of pages */
 
@@ -23,6 +27,14 @@ static struct tlb_entry {
 } entries[ENTRIES];
 static unsigned used, victim;
 static uint64_t flushes;
+
+static struct tlb_order {
+    const struct machine_cpu *by;
+    uint32_t asid;
+    bool page, only_here;
+    uint64_t va;
+} orders[ORDERS];
+static unsigned norders;
 
 static struct {
     struct machine_cpu *on;
@@ -97,14 +109,22 @@ static pte_t walk(uint64_t va)
     return step(table, va, PAGES);
 }
 
-uint64_t tlb_lookup(uint64_t va)
+static void remember(uint64_t va)
 {
-    const struct tlb_entry *cached = find(va, PAGES), *large = find(va, LARGE);
-
+    for (unsigned i = 0; i < RECENT; i++)
+        if (recent[i].on == machine.on && recent[i].asid == machine.on->asid && recent[i].va == va)
+            return;
     recent[recent_at].on = machine.on;
     recent[recent_at].asid = machine.on->asid;
     recent[recent_at].va = va;
     recent_at = (recent_at + 1) % RECENT;
+}
+
+uint64_t tlb_lookup(uint64_t va)
+{
+    const struct tlb_entry *cached = find(va, PAGES), *large = find(va, LARGE);
+
+    remember(va);
     if (!cached && large && translates(large))
         return part(large->pte, va);
     return cached ? cached->pte : walk(va);
@@ -115,6 +135,13 @@ void tlb_show(void (*see)(unsigned cpu, uint32_t asid, unsigned level, uint64_t 
     for (unsigned i = 0; i < used; i++)
         if (entries[i].pte)
             see(entries[i].on->cpu->id, entries[i].asid, entries[i].level, entries[i].va, entries[i].pte);
+}
+
+void tlb_show_recent(void (*see)(unsigned cpu, uint32_t asid, uint64_t va))
+{
+    for (unsigned i = 0; i < RECENT; i++)
+        if (recent[i].on && recent[i].va)
+            see(recent[i].on->cpu->id, recent[i].asid, recent[i].va);
 }
 
 uint64_t tlb_flushes(void)
@@ -149,21 +176,44 @@ static bool reached(const struct tlb_entry *entry, bool only_here)
     return entry->pte && (!only_here || entry->on == machine.on);
 }
 
-void arch_tlb_flush_page(uint32_t asid, uva_t va, bool only_here)
+/* Done when the CPU that gave it waits for it. */
+static void order(uint32_t asid, bool page, uint64_t va, bool only_here)
 {
     flushes++;
-    for (unsigned i = 0; i < used; i++)
-        if (reached(&entries[i], only_here) && entries[i].asid == asid && translates(&entries[i]) &&
-            entries[i].va == align_down(va.v, span(entries[i].level)))
-            drop(&entries[i]);
+    if (norders == ORDERS)
+        abort(); /* more than the kernel does without waiting */
+    orders[norders++] = (struct tlb_order){machine.on, asid, page, only_here, va};
+}
+
+void arch_tlb_flush_page(uint32_t asid, uva_t va, bool only_here)
+{
+    order(asid, true, va.v, only_here);
 }
 
 void arch_tlb_flush_asid(uint32_t asid, bool only_here)
 {
-    flushes++;
+    order(asid, false, 0, only_here);
+}
+
+static void obey(const struct tlb_order *o)
+{
     for (unsigned i = 0; i < used; i++)
-        if (reached(&entries[i], only_here) && entries[i].asid == asid)
+        if (reached(&entries[i], o->only_here) && entries[i].asid == o->asid &&
+            (!o->page ||
+             (translates(&entries[i]) && entries[i].va == align_down(o->va, span(entries[i].level)))))
             drop(&entries[i]);
+}
+
+static void obey_own(void)
+{
+    unsigned left = 0;
+
+    for (unsigned i = 0; i < norders; i++)
+        if (orders[i].by == machine.on)
+            obey(&orders[i]);
+        else
+            orders[left++] = orders[i];
+    norders = left;
 }
 
 void arch_tlb_flush_all(void)
@@ -181,6 +231,7 @@ void arch_tlb_sync(bool only_here)
     struct machine_cpu *const self = machine.on;
 
     (void)only_here;
+    obey_own();
     for (unsigned i = 0; i < RECENT; i++) {
         machine.on = recent[i].on;
         if (machine.on && machine.on->asid && recent[i].asid == machine.on->asid && recent[i].va)

@@ -13,7 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "os/mem.h"
 #include "os/thread.h"
+#include "tests/bench/mark.h"
 
 #define PAGE 4096
 #define FILE_PATH "/tmp/bench.dat"
@@ -36,15 +38,27 @@ static void must(int ok, const char *what)
     exit(1);
 }
 
-#define ROW(key, n, operation)                                                                               \
+#define ROW(key, n, operation) ROW_PER(key, n, 1, operation)
+/* A row of n rounds, each of which counts as `per` operations. */
+#define ROW_PER(key, n, per, operation)                                                                      \
     do {                                                                                                     \
-        uint64_t start_ = now_ns();                                                                          \
+        uint64_t start_;                                                                                     \
+        BENCH_BEGIN();                                                                                       \
+        start_ = now_ns();                                                                                   \
         for (int i = 0; i < (n); i++) {                                                                      \
             operation;                                                                                       \
         }                                                                                                    \
-        printf("%s %llu\n", key, (unsigned long long)((now_ns() - start_ + (n) / 2) / (n)));                 \
-        fflush(stdout);                                                                                      \
+        start_ = now_ns() - start_;                                                                          \
+        BENCH_END();                                                                                         \
+        print_row(key, start_, (n) * (per));                                                                 \
     } while (0)
+
+static void print_row(const char *key, uint64_t ns, unsigned n)
+{
+    printf("%s %llu %u\n", key, (unsigned long long)((ns + n / 2) / n), n);
+    fflush(stdout);
+    BENCH_ROW();
+}
 
 static void bench_touch(void)
 {
@@ -115,11 +129,28 @@ static int echo_main(int chunk)
     return 0;
 }
 
-static void bench_pipe(void)
+/* Reads BANDWIDTH bytes, answers with one, and so on. */
+#define BANDWIDTH (1 << 20)
+#define CHUNK (64 << 10)
+
+static int sink_main(void)
 {
-    static const char *const argv[] = {"/bin/bench", "echo", NULL};
+    char *buffer = malloc(CHUNK);
+    ssize_t n, sum = 0;
+
+    while ((n = read(3, buffer, CHUNK)) > 0) {
+        for (sum += n; sum >= BANDWIDTH; sum -= BANDWIDTH)
+            if (write(4, buffer, 1) != 1)
+                return 1;
+    }
+    return 0;
+}
+
+/* A process `bench role` that reads descriptor 3 and writes 4; 42 and 43 are the other ends. */
+static pid_t start_behind_pipes(const char *role)
+{
+    const char *const argv[] = {"/bin/bench", role, NULL};
     int to[2], from[2];
-    char byte = 0;
     pid_t pid;
 
     must(pipe(to) == 0 && pipe(from) == 0, "pipe");
@@ -135,10 +166,67 @@ static void bench_pipe(void)
     pid = start(argv);
     close(3);
     close(4);
-    ROW("pipe", 100, must(write(42, &byte, 1) == 1 && read(43, &byte, 1) == 1, "ping"));
+    return pid;
+}
+
+static void pipes_end(pid_t pid)
+{
     close(42);
     close(43);
     finish(pid);
+}
+
+static void bench_pipe(void)
+{
+    pid_t pid = start_behind_pipes("echo");
+    char byte = 0;
+
+    ROW("pipe", 100, must(write(42, &byte, 1) == 1 && read(43, &byte, 1) == 1, "ping"));
+    pipes_end(pid);
+}
+
+static void send_all(const char *buffer)
+{
+    char byte;
+
+    for (int sent = 0; sent < BANDWIDTH; sent += CHUNK)
+        for (ssize_t n = 0, more; n < CHUNK; n += more) {
+            more = write(42, buffer + n, (size_t)(CHUNK - n));
+            must(more > 0, "write");
+        }
+    must(read(43, &byte, 1) == 1, "read");
+}
+
+static void bench_bandwidth(void)
+{
+    pid_t pid = start_behind_pipes("sink");
+    char *buffer = calloc(1, CHUNK);
+
+    send_all(buffer);
+    ROW_PER("pipe.kib", 4, BANDWIDTH / 1024, send_all(buffer));
+    free(buffer);
+    pipes_end(pid);
+}
+
+/* A page that can be lent to others: made, mapped a second time, touched there, unmapped, given back. */
+static void shm_cycle(void)
+{
+    struct os_map page = {.kind = OS_REGION_ANON,
+                          .prot = EXO_PROT_READ | EXO_PROT_WRITE,
+                          .npages = 1,
+                          .flags = OS_MAP_POPULATE};
+    struct os_map again = {.kind = OS_REGION_SHARED, .prot = EXO_PROT_READ | EXO_PROT_WRITE, .npages = 1};
+    uint64_t va = 0;
+
+    must(os_map_region(&page, &again.source) == 0 && os_map_region(&again, &va) == 0, "sharing");
+    *(volatile char *)(uintptr_t)va = 1;
+    must(os_unmap(va, 1) == 0 && os_unmap(again.source, 1) == 0, "unmapping");
+}
+
+static void bench_shm(void)
+{
+    shm_cycle();
+    ROW("shm", 100, shm_cycle());
 }
 
 static void bench_files(void)
@@ -162,10 +250,16 @@ int main(int argc, char **argv)
 {
     if (argc > 1 && strcmp(argv[1], "echo") == 0)
         return echo_main(PAGE);
+    if (argc > 1 && strcmp(argv[1], "sink") == 0)
+        return sink_main();
+    BENCH_END(); /* what came before is no row */
+    BENCH_ROW();
     bench_touch();
     bench_signal();
     bench_thread();
     bench_pipe();
+    bench_bandwidth();
+    bench_shm();
     bench_files();
     bench_spawn();
     puts("bench: done");

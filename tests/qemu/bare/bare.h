@@ -8,12 +8,10 @@
 #ifndef BARE_H
 #define BARE_H
 
-#include "os/exo.h"
+#include "first.h"
 
 /* ---- results: each check prints a line ---------------------------------------------------------------------- */
 
-void print(const char *text);
-void print_hex(uint64_t n);
 bool check(const char *what, bool good);
 bool check_is(const char *what, int64_t got, int64_t wanted);
 _Noreturn void finish(void);
@@ -88,14 +86,7 @@ exo_handle_t peer_give(const struct peer *peer, exo_handle_t cap, unsigned right
 
 #define SPARE 0x2000000000ull /* addresses that checks bind and unbind at */
 
-extern const struct exo_system *machine;
-extern uint64_t uart_at; /* physical */
-extern volatile uint32_t *uart;
-
-uint64_t now(void);
-uint64_t after_ms(uint64_t ms);
 uint64_t free_frames(void);
-struct exo_vcpu_page *my_page(void);
 unsigned my_place(void); /* 0: the first program; 1 + slot: a peer */
 uint64_t events_take(uint64_t mask);
 void destroy(exo_handle_t env);

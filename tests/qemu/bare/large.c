@@ -1,7 +1,6 @@
 /* Large pages on the real MMU: block entries, their rights, their ends, and what TLBs make of them. */
 #include "bare.h"
 
-#define RW (EXO_PROT_READ | EXO_PROT_WRITE)
 #define N EXO_LARGE_PAGES
 #define BYTES EXO_LARGE_BYTES
 

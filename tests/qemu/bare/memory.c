@@ -1,7 +1,6 @@
 /* Pages, rights, accounts, and what of memory a program may see. */
 #include "bare.h"
 
-#define RW (EXO_PROT_READ | EXO_PROT_WRITE)
 #define RX (EXO_PROT_READ | EXO_PROT_EXEC)
 
 static volatile uint64_t *word(uint64_t va)

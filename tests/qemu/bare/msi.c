@@ -1,91 +1,10 @@
 /* Lines that messages of real devices raise: edu, which writes one MSI for each register write, and e1000e, which does
  * so for each of its MSI-X vectors.  K18 B5, invariant 9: one vcpu at most, masked from delivery to acknowledgement. */
 #include "bare.h"
+#include "pci.h"
 
-#include <libfdt.h>
-#include <string.h>
-
-#define CONFIG_VA 0x3100000000ull /* a page a device */
-#define REGS_VA 0x3200000000ull
 #define LINES_VA 0x3300000000ull
-#define WINDOW 0x10000000u /* bus addresses that the tree gives to devices' registers */
-
-enum config { ID = 0x00, COMMAND = 0x04, BAR = 0x10, CAPABILITIES = 0x34 };
-enum { COMMAND_MEMORY = 2, COMMAND_MASTER = 4, CAP_MSI = 5, CAP_MSIX = 17 };
-enum edu { EDU_RAISE = 0x60, EDU_LOWER = 0x64 };
 enum e1000e { E_CTRL_EXT = 0x18, E_ICR = 0xc0, E_ICS = 0xc8, E_IMS = 0xd0, E_EIAC = 0xdc, E_IVAR = 0xe4 };
-
-struct device {
-    unsigned number; /* of 8 functions each, on bus 0 */
-    uint32_t requester;
-    volatile char *config, *regs;
-};
-
-static uint32_t get32(volatile char *base, unsigned at)
-{
-    return *(volatile uint32_t *)(base + at);
-}
-
-static void put32(volatile char *base, unsigned at, uint32_t value)
-{
-    *(volatile uint32_t *)(base + at) = value;
-}
-
-static uint64_t first_reg(const char *compatible)
-{
-    const void *tree = (const void *)machine->tree_va;
-    int len = 0, node = fdt_node_offset_by_compatible(tree, -1, compatible);
-    const fdt64_t *reg = node < 0 ? NULL : fdt_getprop(tree, node, "reg", &len);
-
-    return reg && len >= 8 ? fdt64_to_cpu(*reg) : 0;
-}
-
-static volatile char *map(uint64_t va, uint64_t pa, uint64_t npages)
-{
-    if (exo_mmio_map(EXO_FIRST_MMIO, EXO_SELF_SPACE, va, pa, npages, EXO_PROT_READ | EXO_PROT_WRITE) !=
-        (int64_t)npages)
-        return NULL;
-    return (volatile char *)va;
-}
-
-/* Looks for a device, and gives its first register range a place. */
-static bool find(struct device *d, uint32_t id)
-{
-    uint64_t ecam = first_reg("pci-host-ecam-generic");
-
-    for (d->number = 1; ecam && d->number < 32; d->number++) {
-        d->requester = d->number << 3;
-        d->config = map(CONFIG_VA + d->number * PAGE_SIZE, ecam + (d->number << 15), 1);
-        if (!d->config || get32(d->config, ID) != id) {
-            clear_range(EXO_SELF_SPACE, CONFIG_VA + d->number * PAGE_SIZE, 1);
-            continue;
-        }
-        put32(d->config, BAR, WINDOW + (d->number << 20));
-        put32(d->config, COMMAND, COMMAND_MEMORY | COMMAND_MASTER);
-        d->regs = map(REGS_VA + (d->number << 20), WINDOW + (d->number << 20), 32);
-        return d->regs != NULL;
-    }
-    return false;
-}
-
-static unsigned capability(const struct device *d, unsigned id)
-{
-    unsigned at = get32(d->config, CAPABILITIES) & 0xfc;
-
-    while (at && (get32(d->config, at) & 0xff) != id)
-        at = get32(d->config, at) >> 8 & 0xfc;
-    return at;
-}
-
-static void msi_program(const struct device *d, uint32_t word)
-{
-    unsigned at = capability(d, CAP_MSI);
-
-    put32(d->config, at + 4, (uint32_t)machine->msi_doorbell);
-    put32(d->config, at + 8, (uint32_t)(machine->msi_doorbell >> 32));
-    put32(d->config, at + 12, word);
-    put32(d->config, at, get32(d->config, at) | 1u << 16);
-}
 
 static int64_t bind(uint32_t line, uint32_t device, uint32_t event, exo_handle_t vcpu, unsigned bit)
 {
@@ -137,7 +56,7 @@ static void check_masking(uint32_t line)
     int64_t word = bind(line, edu.requester, 5, EXO_FIRST_VCPU, 7);
 
     check_is("a message line is bound, and the device's word told", word, by_device() ? 5 : line);
-    msi_program(&edu, (uint32_t)word);
+    pci_msi(&edu, (uint32_t)word);
     edu_message();
     check("B5 a message arrives as an event", comes(1 << 7, 1000));
     edu_message();
@@ -212,7 +131,7 @@ static void check_killed(uint32_t line)
     struct peer peer = peer_run(0, sleeper, 0);
     int64_t word = bind(line, edu.requester, 5, peer.vcpu, 10);
 
-    msi_program(&edu, (uint32_t)word);
+    pci_msi(&edu, (uint32_t)word);
     check_is("nobody else can bind it", bind(line, edu.requester, 6, EXO_FIRST_VCPU, 7), -EXO_EBUSY);
     check_is("or acknowledge it", exo_irq_ack(EXO_FIRST_IRQ, line), -EXO_ESTATE);
     check_is("or unbind it", unbind(line), -EXO_ESTATE);
@@ -241,15 +160,15 @@ static void vector_message(const struct device *nic, unsigned vector)
 
 static bool msix_program(const struct device *nic, const uint32_t word[VECTORS])
 {
-    unsigned at = capability(nic, CAP_MSIX);
+    unsigned at = pci_capability(nic, PCI_CAP_MSIX);
     unsigned bar = at ? get32(nic->config, at + 4) & 7 : 0,
              offset = at ? get32(nic->config, at + 4) & ~7u : 0;
-    uint32_t place = WINDOW + (nic->number << 20) + 0x80000;
-    volatile char *table = map(REGS_VA + (nic->number << 20) + 0x80000, place, 4);
+    uint32_t place = PCI_WINDOW + (nic->number << 20) + 0x80000;
+    volatile char *table = device_map(PCI_REGS_VA + (nic->number << 20) + 0x80000, place, 4);
 
     if (!at || !table)
         return false;
-    put32(nic->config, BAR + 4 * bar, place);
+    put32(nic->config, PCI_BAR + 4 * bar, place);
     for (unsigned i = 0; i < VECTORS; i++) {
         put32(table, offset + 16 * i, (uint32_t)machine->msi_doorbell);
         put32(table, offset + 16 * i + 4, (uint32_t)(machine->msi_doorbell >> 32));
@@ -268,7 +187,7 @@ static void check_msix(uint32_t line)
     uint32_t word[VECTORS];
     bool good = true;
 
-    if (!check("there is an e1000e", find(&nic, 0x10d38086)))
+    if (!check("there is an e1000e", pci_find(&nic, PCI_E1000E)))
         return;
     for (unsigned i = 0; i < VECTORS; i++)
         word[i] = (uint32_t)bind(line + i, nic.requester, 20 + i, EXO_FIRST_VCPU, 10 + i);
@@ -396,7 +315,7 @@ void check_msi(void)
     uint32_t line = machine->msi_first + 3;
 
     check_refused(line);
-    if (check("there is an edu", find(&edu, 0x11e81234))) {
+    if (check("there is an edu", pci_find(&edu, PCI_EDU))) {
         check_masking(line);
         check_count(line);
         check_unbound(line);

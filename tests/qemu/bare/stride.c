@@ -3,10 +3,7 @@
 #include "bare.h"
 
 #define CLIENTS 3u
-#define SLOTS_LENT 1200u /* at least; */
-#define SLOTS_MOST                                                                                           \
-    100000u /* more where the machine itself is held up: then a slot can be long, and is made up for */
-#define SLOTS_OF_THE_LONGEST 400u
+#define SLOTS_LENT 1200u
 #define TABLE ((const volatile struct exo_frame *)(SPARE + 0x10000000))
 #define PER_PAGE (PAGE_SIZE / sizeof(struct exo_frame))
 
@@ -50,32 +47,17 @@ struct client {
     uint64_t start, pass;
 };
 
-/* How long it ran. */
-static uint64_t lend(struct client *clients)
+static void lend(struct client *clients)
 {
     struct client *next = &clients[0];
-    uint64_t before, ran;
+    uint64_t before;
 
     for (unsigned i = 1; i < CLIENTS; i++)
         if (clients[i].pass < next->pass)
             next = &clients[i];
     before = *next->ticks;
     exo_yield(next->peer.vcpu);
-    ran = *next->ticks - before;
-    next->pass += ran * 6 / tickets[next - clients];
-    return ran;
-}
-
-static void lend_long_enough(struct client *clients)
-{
-    uint64_t longest = 0, total = 0;
-
-    for (unsigned i = 0; i < SLOTS_LENT || (i < SLOTS_MOST && total < SLOTS_OF_THE_LONGEST * longest); i++) {
-        uint64_t ran = lend(clients);
-
-        longest = ran > longest ? ran : longest;
-        total += ran;
-    }
+    next->pass += (*next->ticks - before) * 6 / tickets[next - clients];
 }
 
 static void check_shares(const struct client *clients)
@@ -110,7 +92,8 @@ void check_stride(void)
             return;
         clients[i].start = *clients[i].ticks;
     }
-    lend_long_enough(clients);
+    for (unsigned i = 0; i < SLOTS_LENT; i++)
+        lend(clients);
     check_shares(clients);
     for (unsigned i = 0; i < CLIENTS; i++)
         peer_end(&clients[i].peer);

@@ -3,7 +3,6 @@
  * what they are meant to be measured at. */
 #include "bare.h"
 
-#define RW (EXO_PROT_READ | EXO_PROT_WRITE)
 #define GIB (1ull << 30)
 #define MIB2 (1ull << 21)
 #define FIRST (SPARE + GIB) /* ranges around it take two tables at each level */

@@ -10,6 +10,9 @@ enum hook_order {
     HOOK_DIG = 1,           /* use up the kernel's stack */
     HOOK_TOUCH,             /* turn over all bits of a word of the caller's */
     HOOK_TOUCH_UNPROTECTED, /* the same with PAN cleared */
+    HOOK_AUDIT,             /* audit.c: count everything afresh, and panic with what is wrong; the number of
+                               audits is in the caller's vcpu page then, as .detail */
+    HOOK_AUDIT_PLANTED,     /* the same, with one reference too many to the caller's vcpu page */
 };
 
 struct hook {

@@ -1,30 +1,32 @@
 /* The drivers: they make crews, end them, and count frames. */
 #include "stress.h"
 
-#include <libfdt.h>
+#include "../hooks/hooks.h"
+
 #include <string.h>
 
-#define UART_VA 0x3000000000ull
 #define CPU_INFO_VA 0x3000100000ull
 #define STACKS_VA 0x5000000000ull /* of drivers: pages, below them stacks */
 #define DRIVER_VA(n) (STACKS_VA + (uint64_t)(n)*0x100000)
 #define WORKER_VA(place) (0x4000000000ull + (uint64_t)(place)*0x1000000)
 #define LEND_VA(driver, place) (0x6000000000ull + ((uint64_t)(driver)*CREW_MAX + (place)) * PAGE_SIZE)
-#define STACK_PAGES 4u
 #define UPCALL_STACK_BYTES 4096u
-#define CREW_FRAMES 90u
+#define CREW_FRAMES 150u
+#define AUDIT_MS 300u /* beside the one at the end of each round */
+#define PROGRESS_MS 5000u
 #define STANDSTILL_S 90u
 
 struct crew crews[NENVS];
 struct worker workers[NWORKERS];
-const struct exo_system *machine;
-uint64_t worker_work;
+uint64_t worker_work, line_events, message_events, device_writes;
 
 static struct driver {
     uint64_t dice, made, steps, doing;
+    uint64_t phases[NPHASES],
+        ends[EXO_END_REVOKED + 1]; /* of those that it ended: what they did, or how they had */
     struct held {
         exo_handle_t env, space, vcpu[CREW_MAX], gate[CREW_MAX], event[CREW_MAX]; /* ours; env 0: none */
-        unsigned count;
+        unsigned count, cpu[CREW_MAX];
     } held[SLOTS];
 } drivers[EXO_CPUS_MAX];
 
@@ -33,44 +35,15 @@ static struct {
     exo_handle_t gate, event;
 } known[64];
 
-static volatile uint32_t *const uart = (volatile uint32_t *)UART_VA;
-static uint64_t uart_at, marks = 0x1000, seed = 1, seconds = 5;
+static uint64_t marks = 0x1000, seed = 1, seconds = 5, audits, began;
 static volatile uint64_t round_number, round_end;
 static uint64_t arrived; /* drivers that are done with the round */
 
-/* ---- output ------------------------------------------------------------------------------------------------------- */
+/* Signals to drivers, which wait for nothing else meanwhile. */
+enum { ROUND = 1, ARRIVED = 2 };
+static exo_handle_t begins[EXO_CPUS_MAX], all_here;
 
-static void put(char c)
-{
-    while (uart[6] & 0x20) /* UARTFR.TXFF */
-        ;
-    uart[0] = (unsigned char)c;
-}
-
-static void print(const char *text)
-{
-    while (*text)
-        put(*text++);
-}
-
-static void print_number(uint64_t n)
-{
-    char text[24];
-    unsigned at = sizeof(text);
-
-    text[--at] = 0;
-    do
-        text[--at] = (char)('0' + n % 10);
-    while (n /= 10);
-    print(text + at);
-}
-
-static void print_hex(uint64_t n)
-{
-    print(" 0x");
-    for (int shift = 60; shift >= 0; shift -= 4)
-        put("0123456789abcdef"[n >> shift & 15]);
-}
+/* ---- trouble ------------------------------------------------------------------------------------------------------- */
 
 /* Workers cannot stop the machine: driver 0 sees it. */
 static struct {
@@ -92,8 +65,11 @@ static void look_for_trouble(void)
         return;
     print("not ok - ");
     print(trouble.what);
+    print(" ");
     print_hex(trouble.a);
+    print(" ");
     print_hex(trouble.b);
+    print(" ");
     print_hex(trouble.page);
     print("\n");
     stop();
@@ -108,32 +84,13 @@ _Noreturn void wrong(const char *what, uint64_t a, uint64_t b)
         trouble.page = (uint64_t)my_page();
         __atomic_store_n(&trouble.told, 1, __ATOMIC_RELEASE);
     }
+    if (my_page() == (struct exo_vcpu_page *)EXO_FIRST_VCPU_VA)
+        look_for_trouble();
     for (;;)
         exo_wait(0, EXO_FOREVER);
 }
 
 /* ---- odds and ends -------------------------------------------------------------------------------------------------- */
-
-struct exo_vcpu_page *my_page(void)
-{
-    struct exo_vcpu_page *page;
-
-    __asm__ volatile("mrs %0, tpidrro_el0" : "=r"(page));
-    return page;
-}
-
-uint64_t now(void)
-{
-    uint64_t ticks;
-
-    __asm__ volatile("isb\n\tmrs %0, cntvct_el0" : "=r"(ticks) : : "memory");
-    return ticks;
-}
-
-uint64_t after_ms(uint64_t ms)
-{
-    return now() + machine->counter_hz / 1000 * ms;
-}
 
 uint64_t roll(uint64_t *dice, uint64_t n)
 {
@@ -141,14 +98,6 @@ uint64_t roll(uint64_t *dice, uint64_t n)
     *dice ^= *dice >> 7;
     *dice ^= *dice << 17;
     return (*dice >> 11) % n;
-}
-
-uint64_t __stack_chk_guard = 0x5afe;
-_Noreturn void __stack_chk_fail(void);
-
-_Noreturn void __stack_chk_fail(void)
-{
-    stop();
 }
 
 /* The first environment's table of capabilities only grows. */
@@ -174,6 +123,17 @@ static int64_t share(exo_handle_t space, char *from, const char *to, unsigned pr
     return n < 0 ? n : 0;
 }
 
+int64_t program_bind(exo_handle_t space)
+{
+    int64_t rc = share(space, program_start, program_data, EXO_PROT_READ | EXO_PROT_EXEC);
+
+    if (rc >= 0)
+        rc = share(space, program_data, program_end, RW);
+    if (rc >= 0)
+        rc = exo_page_map(space, (uint64_t)machine, EXO_SELF_SPACE, (uint64_t)machine, 1, EXO_PROT_READ);
+    return rc;
+}
+
 static int64_t give(exo_handle_t env, exo_handle_t cap, uint64_t rights)
 {
     return exo_cap_grant(env, cap, rights, 0, 0);
@@ -197,7 +157,8 @@ static bool crew_add(unsigned driver, struct held *h, unsigned place)
     expect(exo_page_map(EXO_SELF_SPACE, lent, h->space, page, 1, RW), "the vcpu page is not lent");
     at->upcall_entry = (uint64_t)program_start;
     at->upcall_sp = stack + STACK_PAGES * PAGE_SIZE;
-    rc = exo_vcpu_create(h->env, roll(&drivers[driver].dice, machine->ncpus), h->space, page);
+    h->cpu[place] = (unsigned)roll(&drivers[driver].dice, machine->ncpus);
+    rc = exo_vcpu_create(h->env, h->cpu[place], h->space, page);
     expect(exo_page_unmap(EXO_SELF_SPACE, lent, 1, 0), "the vcpu page is not given back");
     if (rc == -EXO_ESTATE)
         return false;
@@ -216,6 +177,8 @@ static bool crew_add(unsigned driver, struct held *h, unsigned place)
 /* Its own handles in a row, and some of others'. */
 static void crew_furnish(struct driver *d, const struct held *h, struct crew *crew)
 {
+    int64_t rc;
+
     for (unsigned i = 0; i < h->count; i++) {
         exo_handle_t vcpu = (exo_handle_t)give(h->env, h->vcpu[i], EXO_RIGHTS_ALL);
 
@@ -239,6 +202,16 @@ static void crew_furnish(struct driver *d, const struct held *h, struct crew *cr
         crew->friend_gate[i] = gate > 0 ? (exo_handle_t)gate : 0;
         crew->friend_event[i] = event > 0 ? (exo_handle_t)event : 0;
     }
+    if (crew->trade != TRADE_DEVICE)
+        return;
+    for (unsigned i = 0; i < h->count; i++) {
+        int64_t slice = give(h->env, EXO_FIRST_SLICE + h->cpu[i], EXO_RIGHT_USE);
+
+        crew->slice[i] = slice > 0 ? (exo_handle_t)slice : 0;
+    }
+    rc = device_furnish(crew, (unsigned)(crew - crews), h->env, h->space);
+    if (rc != -EXO_ESTATE)
+        expect(rc, "no devices");
 }
 
 static void crew_make(unsigned driver, unsigned slot)
@@ -247,17 +220,18 @@ static void crew_make(unsigned driver, unsigned slot)
     struct driver *d = &drivers[driver];
     struct held *h = &d->held[slot];
     struct crew *crew = &crews[env];
-    int64_t rc, both = exo_env_create(CREW_FRAMES, 0, 0);
+    bool large = slot == 0 && roll(&d->dice, 2);
+    int64_t rc, both = exo_env_create(CREW_FRAMES + large * (EXO_LARGE_PAGES + 8), 0, 0);
 
     expect(both, "no environment");
     *h = (struct held){.env = (exo_handle_t)both, .space = (exo_handle_t)(both >> 32)};
     *crew = (struct crew){.trade = (unsigned)roll(&d->dice, NTRADES),
-                          .count = 1 + (unsigned)roll(&d->dice, CREW_MAX)};
+                          .count = 1 + (unsigned)roll(&d->dice, CREW_MAX),
+                          .large = large};
+    if (large)
+        crew->trade = TRADE_MEMORY;
     crew->mark = __atomic_add_fetch(&marks, 1, __ATOMIC_RELAXED) << 16 | env;
-    expect(share(h->space, program_start, program_data, EXO_PROT_READ | EXO_PROT_EXEC), "no code");
-    expect(share(h->space, program_data, program_end, EXO_PROT_READ | EXO_PROT_WRITE), "no data");
-    expect(exo_page_map(h->space, (uint64_t)machine, EXO_SELF_SPACE, (uint64_t)machine, 1, EXO_PROT_READ),
-           "no system page");
+    expect(program_bind(h->space), "no program");
     d->made++;
     while (h->count < crew->count)
         if (!crew_add(driver, h, h->count))
@@ -270,6 +244,7 @@ static void crew_make(unsigned driver, unsigned slot)
 
         known[which].gate = h->gate[i];
         known[which].event = h->event[i];
+        workers[env * CREW_MAX + i].doing = STARTING;
         workers[env * CREW_MAX + i].dice = roll(&d->dice, UINT64_MAX) | 1;
         rc = exo_vcpu_start(h->vcpu[i], (uint64_t)env << 8 | i | 1u << 31);
         if (rc != -EXO_ESTATE)
@@ -291,9 +266,14 @@ static void crew_end(unsigned driver, unsigned slot)
 {
     struct held *h = &drivers[driver].held[slot];
     uint64_t tries = 0, deadline = after_ms(STANDSTILL_S * 1000);
-    int64_t rc;
+    struct driver *d = &drivers[driver];
+    int64_t rc, reason = exo_env_status(h->env, EXO_ENV_REASON);
 
-    if (roll(&drivers[driver].dice, 3) == 0)
+    expect(reason, "no status");
+    d->ends[reason]++;
+    for (unsigned i = 0; i < h->count && reason == EXO_END_NONE; i++)
+        d->phases[workers[(driver * SLOTS + slot) * CREW_MAX + i].doing % NPHASES]++;
+    if (roll(&d->dice, 3) == 0)
         exo_env_stop(h->env);
     do {
         rc = exo_env_destroy(h->env);
@@ -313,12 +293,31 @@ static void crew_end(unsigned driver, unsigned slot)
 
 /* ---- drivers ------------------------------------------------------------------------------------------------------------ */
 
+/* Fewer frames than it has, by now: it gives what it named, or ends.  Or by later, and then it may have them again. */
+static void squeeze(struct driver *d, const struct held *h)
+{
+    int64_t used = exo_env_status(h->env, EXO_ENV_USED), rc = 1;
+    uint64_t less = roll(&d->dice, 6), deadline = roll(&d->dice, 2) ? 0 : after_ms(5);
+
+    for (unsigned i = 0; i < 8 && rc > 0 && used > 6; i++)
+        rc = exo_env_limit(h->env, (uint64_t)used - less, deadline);
+    if (roll(&d->dice, 2))
+        exo_env_limit(h->env, CREW_FRAMES, 0);
+}
+
 static void meddle(struct driver *d, const struct held *h)
 {
     unsigned place = (unsigned)roll(&d->dice, h->count ? h->count : 1);
     uint64_t slot = roll(&d->dice, machine->slots);
 
-    switch (roll(&d->dice, 6)) {
+    switch (roll(&d->dice, 8)) {
+    case 6: /* and leaves it so, until that one ends */
+        exo_slice_bind(EXO_FIRST_SLICE + roll(&d->dice, machine->ncpus), slot, h->vcpu[place]);
+        break;
+    case 7:
+        if (crews[(unsigned)(d - drivers) * SLOTS + (unsigned)(h - d->held)].trade >= TRADE_CHAOS)
+            squeeze(d, h);
+        break;
     case 0:
         exo_signal(h->event[place], 2);
         break;
@@ -347,6 +346,17 @@ static void meddle(struct driver *d, const struct held *h)
     }
 }
 
+static uint64_t audited;
+
+/* The kernel counts all its objects afresh, with the other CPUs held up wherever they are; it panics at what is wrong. */
+static void audit(enum hook_order order)
+{
+    exo_log_write(sizeof(struct hook), HOOK_MAGIC, order, 0, 0, 0, 0);
+    if (my_page()->detail != ++audits)
+        wrong("this kernel does not audit itself", my_page()->detail, audits);
+    audited = now();
+}
+
 static void drive(unsigned driver)
 {
     struct driver *d = &drivers[driver];
@@ -363,8 +373,11 @@ static void drive(unsigned driver)
             crew_end(driver, slot);
         else
             meddle(d, h);
-        if (driver == 0)
+        if (driver == 0) {
             look_for_trouble();
+            if (now() > audited + machine->counter_hz / 1000 * AUDIT_MS)
+                audit(HOOK_AUDIT);
+        }
     }
     for (unsigned slot = 0; slot < SLOTS; slot++) {
         d->doing = slot << 4 | 2;
@@ -380,11 +393,12 @@ static void assist(unsigned driver)
     uint64_t seen = 0;
 
     for (;;) {
-        while (round_number == seen)
-            exo_wait(0, after_ms(1));
-        seen = round_number;
+        if (exo_wait(ROUND, after_ms(2000 * STANDSTILL_S)) != ROUND || round_number != ++seen)
+            wrong("K28 a driver does not hear that the round begins", round_number, seen);
+        __atomic_fetch_and(&my_page()->events, ~(uint64_t)ROUND, __ATOMIC_ACQ_REL);
         drive(driver);
-        __atomic_fetch_add(&arrived, 1, __ATOMIC_ACQ_REL);
+        if (__atomic_add_fetch(&arrived, 1, __ATOMIC_ACQ_REL) == machine->ncpus - 1)
+            exo_signal(all_here, ARRIVED);
     }
 }
 
@@ -396,9 +410,9 @@ static void report_standstill(void)
         print("# cpu ");
         print_number(i);
         print(": env ");
-        print_number(info->running_env);
+        print_number(info->running.env);
         print(" vcpu ");
-        print_number(info->running_vcpu);
+        print_number(info->running.vcpu);
         print(", ms ");
         print_number((now() - info->since) / (machine->counter_hz / 1000));
         print(", calls ");
@@ -423,7 +437,8 @@ static void wait_for_all(void)
             report_standstill();
             wrong("drivers stand still", arrived, round_number);
         }
-        exo_wait(0, after_ms(1));
+        exo_wait(ARRIVED, after_ms(1000)); /* and a look for trouble */
+        __atomic_fetch_and(&my_page()->events, ~(uint64_t)ARRIVED, __ATOMIC_ACQ_REL);
     }
 }
 
@@ -447,6 +462,7 @@ static void driver_start(unsigned n)
     vcpu = exo_vcpu_create(EXO_SELF_ENV, n, EXO_SELF_SPACE, (uint64_t)page);
     expect(vcpu, "no driver");
     prefer(n, (uint64_t)vcpu);
+    begins[n] = (exo_handle_t)exo_event_create((uint64_t)vcpu, ROUND);
     expect(exo_vcpu_start((uint64_t)vcpu, n), "no driver");
 }
 
@@ -458,7 +474,7 @@ static void keep_tables(void)
 
 static uint64_t option(const char *args, const char *name, uint64_t otherwise)
 {
-    const char *at = args ? strstr(args, name) : NULL;
+    const char *at = strstr(args, name);
     uint64_t n = 0;
 
     if (!at)
@@ -470,68 +486,122 @@ static uint64_t option(const char *args, const char *name, uint64_t otherwise)
 
 static void begin(void)
 {
-    const void *tree;
-    int node, len = 0;
-    const fdt64_t *reg;
     const char *args;
 
-    machine = (const struct exo_system *)EXO_FIRST_SYSTEM_VA;
-    tree = (const void *)machine->tree_va;
-    node = fdt_node_offset_by_compatible(tree, -1, "arm,pl011");
-    reg = node < 0 ? NULL : fdt_getprop(tree, node, "reg", &len);
-    uart_at = reg && len >= 8 ? fdt64_to_cpu(*reg) : 0;
-    if (exo_mmio_map(EXO_FIRST_MMIO, EXO_SELF_SPACE, UART_VA, uart_at, 1, RW) != 1)
-        stop();
+    first_begin();
     for (unsigned i = 0; i < machine->ncpus; i++)
         exo_info_map(EXO_FIRST_INFO, EXO_INFO_CPU, i, EXO_SELF_SPACE, CPU_INFO_VA + i * PAGE_SIZE);
-    args = fdt_getprop(tree, fdt_path_offset(tree, "/chosen"), "bootargs", NULL);
+    args = tree_words();
     seed = option(args, "seed=", 1);
     seconds = option(args, "seconds=", 5);
+    if (strstr(args, "planted"))
+        audit(HOOK_AUDIT_PLANTED);
+    device_begin();
+    began = now();
+}
+
+static void tell(const char *what, uint64_t n)
+{
+    print(what);
+    print_number(n);
+}
+
+/* Sums of one counter over all drivers. */
+static uint64_t all_drivers(size_t at)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < machine->ncpus; i++)
+        sum += *(const uint64_t *)((const char *)&drivers[i] + at);
+    return sum;
+}
+
+static uint64_t interrupts(void)
+{
+    uint64_t sum = 0;
+
+    for (unsigned i = 0; i < machine->ncpus; i++)
+        sum += ((const volatile struct exo_cpu_info *)(CPU_INFO_VA + i * PAGE_SIZE))->interrupts;
+    return sum;
+}
+
+static void summary(const char *what)
+{
+    static const char *const ends[] = {"killed", "exited", "stopped by another", "fault", "exception",
+                                       "upcall", "revoked"};
+    static const char *const phases[NPHASES] = PHASE_NAMES;
+
+    print(what);
+    tell("CPUs ", machine->ncpus);
+    tell(", seconds ", (now() - began) / machine->counter_hz);
+    tell(", rounds ", round_number);
+    tell(", environments ", all_drivers(offsetof(struct driver, made)));
+    tell(", steps ", all_drivers(offsetof(struct driver, steps)));
+    tell(", pieces of work ", worker_work);
+    tell(", interrupts ", interrupts());
+    tell(", of the line ", line_events);
+    tell(", messages ", message_events);
+    tell(", device writes ", device_writes);
+    tell(", audits ", audits);
+    print("\n#   ended:");
+    for (unsigned i = 0; i <= EXO_END_REVOKED; i++) {
+        print(i ? ", " : " ");
+        print(ends[i]);
+        tell(" ", all_drivers(offsetof(struct driver, ends) + i * sizeof(uint64_t)));
+    }
+    print("\n#   killed while:");
+    for (unsigned i = 0; i < NPHASES; i++) {
+        print(i ? ", " : " ");
+        print(phases[i]);
+        tell(" ", all_drivers(offsetof(struct driver, phases) + i * sizeof(uint64_t)));
+    }
+    print("\n");
+}
+
+/* Nobody is left but the drivers. */
+static void compare(uint64_t frames)
+{
+    look_for_trouble();
+    audit(HOOK_AUDIT);
+    if (spare_frames() == frames)
+        return;
+    tell("not ok - K29 not every frame came back: ", spare_frames());
+    tell(" of ", frames);
+    print("\n");
+    stop();
 }
 
 static void first(void)
 {
-    uint64_t end, frames, made = 0, steps = 0;
+    uint64_t end, frames, told;
 
     begin();
     keep_tables();
     prefer(0, EXO_FIRST_VCPU);
     for (unsigned i = 0; i < machine->ncpus; i++)
         drivers[i].dice = (seed * 0x9e3779b97f4a7c15 + i) * 0xbf58476d1ce4e5b9 | 1;
+    all_here = (exo_handle_t)exo_event_create(EXO_FIRST_VCPU, ARRIVED);
     for (unsigned i = 1; i < machine->ncpus; i++)
         driver_start(i);
     frames = spare_frames();
+    told = now();
     end = after_ms(seconds * 1000);
     while (now() < end) {
         __atomic_store_n(&arrived, 0, __ATOMIC_RELEASE);
         round_end = after_ms(1500);
         round_number++;
+        for (unsigned i = 1; i < machine->ncpus; i++)
+            exo_signal(begins[i], ROUND);
         drive(0);
         wait_for_all();
-        look_for_trouble();
-        if (spare_frames() != frames)
-            print("not ok - K29 not every frame came back\n"), stop();
-        if (round_number % 16 == 0) {
-            print("# round ");
-            print_number(round_number);
-            print("\n");
+        compare(frames);
+        if (now() - told > machine->counter_hz / 1000 * PROGRESS_MS) {
+            summary("# ");
+            told = now();
         }
     }
-    for (unsigned i = 0; i < machine->ncpus; i++) {
-        made += drivers[i].made;
-        steps += drivers[i].steps;
-    }
-    print("ok - stress: CPUs ");
-    print_number(machine->ncpus);
-    print(", rounds ");
-    print_number(round_number);
-    print(", environments ");
-    print_number(made);
-    print(", steps ");
-    print_number(steps);
-    print(", pieces of work ");
-    print_number(worker_work);
-    print("\n");
+    compare(frames);
+    summary("ok - stress: ");
     stop();
 }
 

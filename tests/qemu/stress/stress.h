@@ -9,7 +9,7 @@
 #ifndef STRESS_H
 #define STRESS_H
 
-#include "os/exo.h"
+#include "first.h"
 
 /* ---- sizes ----------------------------------------------------------------------------------------------------- */
 
@@ -18,7 +18,8 @@
 #define NENVS (EXO_CPUS_MAX * SLOTS)
 #define NWORKERS (NENVS * CREW_MAX)
 #define FRIENDS 4u /* gates and events of others that an environment is given */
-#define RW ((uint64_t)EXO_PROT_READ | EXO_PROT_WRITE)
+#define STACK_PAGES 4u
+#define PATIENCE_MS 60000u /* what must come, comes before that, however slow the machine */
 
 /* ---- what drivers and workers share ------------------------------------------------------------------------------- */
 
@@ -28,12 +29,46 @@ enum trade {
     TRADE_OFFICE, /* one answers the others' calls */
     TRADE_PAGES,  /* one binds, unbinds and protects a page, the others look at it */
     TRADE_HOUSE,  /* each answers calls of other environments, or forgets to */
-    TRADE_CHAOS,  /* whatever comes to mind */
+    TRADE_CHAOS, /* whatever comes to mind; who does this, and what follows, is also asked for frames and pages */
+    TRADE_MEMORY, /* demand faults, spaces, large pages, pages asked back: memory.c */
+    TRADE_DEVICE, /* interrupt lines, devices that reach memory, traces, slots: device.c */
     NTRADES
 };
 
+/* What a worker is at; whoever ends it counts that (docs/testing.md has the words). */
+enum phase {
+    STARTING,
+    WAITING,
+    SIGNALLING,
+    CALLING,
+    ANSWERING, /* or waiting to be called */
+    MAPPING,
+    LOOKING, /* at pages that come and go: half of it faults */
+    FAULTING,
+    SWITCHING, /* in a space other than its first */
+    LARGE,
+    RECLAIMING,
+    PARENTING,
+    LINE,    /* bound to a line that interrupts all the time */
+    MESSAGE, /* bound to a device's messages, and the device at work */
+    DOMAIN,
+    TRACING,
+    OWNING, /* slots */
+    NPHASES
+};
+#define PHASE_NAMES                                                                                          \
+    {                                                                                                        \
+        "starting", "waiting", "signalling", "calling", "called", "mapping", "looking", "faulting",          \
+            "switching", "large", "reclaiming", "parenting", "line", "message", "domain", "tracing",         \
+            "owning"                                                                                         \
+    }
+
 struct crew {
     unsigned trade, count;
+    bool large;                                     /* its account has room for a large page */
+    exo_handle_t line, message, edu, stream, trace; /* what devices it may use; 0: none */
+    exo_handle_t slice[CREW_MAX];                   /* of each one's CPU */
+    uint64_t stream_number;
     uint64_t mark;     /* what it writes into its pages: never twice the same */
     exo_handle_t vcpu; /* in its own table, of each: vcpu + i; */
     exo_handle_t gate; /* gate + i, event + i */
@@ -46,27 +81,55 @@ extern struct crew crews[NENVS];
 struct worker {
     uint64_t dice;
     uint64_t done; /* pieces of work; for the report when all stands still */
-    uint64_t doing;
+    enum phase doing;
 };
 extern struct worker workers[NWORKERS];
 
-extern const struct exo_system *machine;
-extern uint64_t worker_work; /* by all, counted loosely */
+extern uint64_t worker_work, line_events, message_events, device_writes; /* by all, counted loosely */
 
 /* ---- main.c --------------------------------------------------------------------------------------------------------- */
 
 /* Something that must not be was seen: the machine stops with this line. */
 _Noreturn void wrong(const char *what, uint64_t a, uint64_t b);
-struct exo_vcpu_page *my_page(void);
-uint64_t now(void);
-uint64_t after_ms(uint64_t ms);
 uint64_t roll(uint64_t *dice, uint64_t n); /* below n */
+/* Binds this program, and what it reads, in another space of the caller's: 0, or an error. */
+int64_t program_bind(exo_handle_t space);
 
 /* ---- work.c --------------------------------------------------------------------------------------------------------- */
 
 /* The crew's place and the worker's in it; ends when somebody ends it. */
 void work(unsigned env, unsigned place);
 void work_upcall(uint64_t reason, uint64_t info, uint64_t detail);
+
+/* A worker in its place. */
+struct me {
+    struct crew *crew;
+    unsigned place;
+    struct worker *worker;
+    uint64_t *dice;
+};
+
+enum bits { TURN = 1, POKE = 2, FIRED = 16 };
+
+void doing(const struct me *me, enum phase phase);
+void did(const struct me *me); /* a piece of it */
+void forget(uint64_t bits);
+void pause_a_little(const struct me *me);
+/* Zero as it came, or what one of us wrote. */
+void must_be_ours(const struct me *me, uint64_t value);
+
+/* ---- memory.c --------------------------------------------------------------------------------------------------------- */
+
+void memory(const struct me *me);
+/* Is this an address that comes when it is touched?  Then it is there, or the access fails. */
+bool memory_fault(uint64_t va, struct exo_regs *regs);
+
+/* ---- device.c --------------------------------------------------------------------------------------------------------- */
+
+void device_begin(void);
+/* What a crew is given of devices, in its table and its space: 0, or an error. */
+int64_t device_furnish(struct crew *crew, unsigned env, exo_handle_t handle, exo_handle_t space);
+void device(const struct me *me);
 
 /* ---- start.S -------------------------------------------------------------------------------------------------------- */
 

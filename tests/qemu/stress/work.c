@@ -1,28 +1,22 @@
 /* What workers do until somebody ends them, and what they look for meanwhile. */
 #include "stress.h"
 
-#define PATIENCE_MS 60000u /* what must come, comes before that, however slow the machine */
 #define PAGE_VA 0x2000000000ull
 #define OTHER_VA 0x2000200000ull
 #define GONE_VA 0x2100000000ull
 
-enum bits { TURN = 1, POKE = 2 };
+void doing(const struct me *me, enum phase phase)
+{
+    __atomic_store_n(&me->worker->doing, phase, __ATOMIC_RELAXED);
+}
 
-struct me {
-    struct crew *crew;
-    unsigned place;
-    struct worker *worker;
-    uint64_t *dice;
-};
-
-static void did(const struct me *me, uint64_t what)
+void did(const struct me *me)
 {
     me->worker->done++;
-    me->worker->doing = what;
     __atomic_fetch_add(&worker_work, 1, __ATOMIC_RELAXED);
 }
 
-static void forget(uint64_t bits)
+void forget(uint64_t bits)
 {
     __atomic_fetch_and(&my_page()->events, ~bits, __ATOMIC_ACQ_REL);
 }
@@ -36,6 +30,7 @@ static void ring(const struct me *me)
 
     for (;;) {
         if (!begin) {
+            doing(me, WAITING);
             int64_t got = exo_wait(TURN, after_ms(PATIENCE_MS));
 
             if (got != TURN)
@@ -43,7 +38,8 @@ static void ring(const struct me *me)
             forget(TURN);
         }
         begin = false;
-        did(me, 1);
+        did(me);
+        doing(me, SIGNALLING);
         if (exo_signal(next, TURN))
             wrong("K28 a signal was refused", next, 0);
     }
@@ -59,8 +55,9 @@ static void answer(const struct me *me, bool forgetful)
     for (;;) {
         uint64_t deadline = roll(me->dice, 2) ? EXO_FOREVER : after_ms(roll(me->dice, 3));
 
+        doing(me, ANSWERING);
         token = exo_reply_wait((uint64_t)token, &words, deadline);
-        did(me, 2);
+        did(me);
         forget(EXO_EVENT_CALL | POKE);
         words.w[0]++;
         words.w[1] = ~words.w[1];
@@ -73,8 +70,10 @@ static int64_t ask(const struct me *me, uint64_t gate, uint64_t deadline)
 {
     uint64_t a = roll(me->dice, UINT64_MAX), b = roll(me->dice, UINT64_MAX);
     struct exo_words words = {.w = {a, b}};
-    int64_t rc = exo_call(gate, &words, deadline);
+    int64_t rc;
 
+    doing(me, CALLING);
+    rc = exo_call(gate, &words, deadline);
     if (rc == 0 && (words.w[0] != a + 1 || words.w[1] != ~b))
         wrong("I1 the answer is another's", a, words.w[0]);
     return rc;
@@ -87,7 +86,7 @@ static void office(const struct me *me)
     for (;;) {
         int64_t rc = ask(me, me->crew->gate, after_ms(PATIENCE_MS));
 
-        did(me, 3);
+        did(me);
         while (rc == -EXO_EHANDLE) /* a driver has revoked it */
             exo_wait(0, EXO_FOREVER);
         if (rc)
@@ -119,7 +118,7 @@ static void must(int64_t rc, const char *what)
         wrong(what, (uint64_t)-rc, 0);
 }
 
-static void pause_a_little(const struct me *me)
+void pause_a_little(const struct me *me)
 {
     if (roll(me->dice, 3) == 0)
         exo_wait(POKE, after_ms(roll(me->dice, 3)));
@@ -129,7 +128,7 @@ static void pause_a_little(const struct me *me)
 }
 
 /* Zero as it came, or what one of us wrote. */
-static void must_be_ours(const struct me *me, uint64_t value)
+void must_be_ours(const struct me *me, uint64_t value)
 {
     if (value && value != me->crew->mark)
         wrong("K13 another's data in a page", value, me->crew->mark);
@@ -195,12 +194,13 @@ static void look_at_page(const struct me *me)
 static void pages(const struct me *me)
 {
     for (;;) {
+        doing(me, me->place ? LOOKING : MAPPING);
         if (me->place == 0)
             change_page(me);
         else
             for (unsigned i = 0; i < 50; i++)
                 look_at_page(me);
-        did(me, 4);
+        did(me);
         if (roll(me->dice, 8) == 0)
             exo_yield(0);
     }
@@ -210,8 +210,10 @@ static void pages(const struct me *me)
 
 static void child(const struct me *me)
 {
-    int64_t both = exo_env_create(12 + roll(me->dice, 10), 0, 0);
+    int64_t both;
 
+    doing(me, PARENTING);
+    both = exo_env_create(12 + roll(me->dice, 10), 0, 0);
     if (both < 0)
         return;
     exo_page_map((uint64_t)both >> 32, PAGE_VA, EXO_SELF_SPACE, (uint64_t)my_page(), 1, RW);
@@ -244,6 +246,7 @@ static void be_called(const struct me *me)
     struct exo_words words = {0};
     int64_t token;
 
+    doing(me, ANSWERING);
     my_page()->recv = (struct exo_recv){.va = OTHER_VA, .max_pages = 1, .take_cap = 1};
     token = exo_reply_wait(0, &words, after_ms(roll(me->dice, 5)));
     if (my_page()->recv.npages)
@@ -261,8 +264,10 @@ static void be_called(const struct me *me)
 
 static void other_space(const struct me *me)
 {
-    int64_t space = exo_space_create();
+    int64_t space;
 
+    doing(me, MAPPING);
+    space = exo_space_create();
     if (space < 0)
         return;
     exo_page_alloc((uint64_t)space, PAGE_VA, 2, EXO_WANT_ANY,
@@ -282,9 +287,11 @@ static void chaos_step(const struct me *me)
     switch (roll(me->dice, 16)) {
     case 0:
     case 1:
+        doing(me, SIGNALLING);
         exo_signal(event, 1 + roll(me->dice, 15));
         break;
     case 2:
+        doing(me, WAITING);
         exo_wait(1 + roll(me->dice, 15), after_ms(roll(me->dice, 4)));
         forget(15);
         break;
@@ -307,11 +314,14 @@ static void chaos_step(const struct me *me)
         other_space(me);
         break;
     case 11:
+        doing(me, MAPPING);
         exo_page_alloc(EXO_SELF_SPACE, GONE_VA + me->place * PAGE_SIZE, 1,
                        machine->first_frame + roll(me->dice, machine->nframes), RW);
-        exo_page_unmap(EXO_SELF_SPACE, GONE_VA + me->place * PAGE_SIZE, 1, roll(me->dice, 2) * EXO_LAZY);
+        if (roll(me->dice, 4))
+            exo_page_unmap(EXO_SELF_SPACE, GONE_VA + me->place * PAGE_SIZE, 1, roll(me->dice, 2) * EXO_LAZY);
         break;
     case 12:
+        doing(me, FAULTING);
         try_write((volatile uint64_t *)(GONE_VA + 64 * PAGE_SIZE), 1);
         break;
     case 13:
@@ -334,7 +344,7 @@ static void chaos(const struct me *me)
 {
     for (;;) {
         chaos_step(me);
-        did(me, 5);
+        did(me);
     }
 }
 
@@ -343,11 +353,14 @@ static void chaos(const struct me *me)
 void work(unsigned env, unsigned place)
 {
     static void (*const trades[NTRADES])(const struct me *me) = {
-        [TRADE_RING] = ring, [TRADE_OFFICE] = office, [TRADE_PAGES] = pages, [TRADE_CHAOS] = chaos};
+        [TRADE_RING] = ring,   [TRADE_OFFICE] = office, [TRADE_PAGES] = pages,
+        [TRADE_CHAOS] = chaos, [TRADE_MEMORY] = memory, [TRADE_DEVICE] = device};
     struct worker *worker = &workers[env * CREW_MAX + place];
     struct me me = {&crews[env], place, worker, &worker->dice};
 
-    did(&me, 0);
+    did(&me);
+    if (me.place == 0) /* what chaos leaves bound: enough to take, or not */
+        my_page()->victims[0] = (struct exo_victim){.va = GONE_VA, .npages = CREW_MAX};
     if (me.crew->trade == TRADE_HOUSE)
         answer(&me, true);
     else
@@ -362,7 +375,9 @@ void work_upcall(uint64_t reason, uint64_t info, uint64_t detail)
         forget(info);
     else if (reason == EXO_UPCALL_FAULT &&
              (regs->pc == (uint64_t)try_read_at || regs->pc == (uint64_t)try_write_at))
-        regs->pc = (uint64_t)try_failed;
+        regs->pc = memory_fault(info, regs) ? regs->pc : (uint64_t)try_failed;
+    else if (reason == EXO_UPCALL_REVOKE)
+        return;
     else if (!(reason == EXO_UPCALL_FAULT && detail & EXO_ACCESS_BOUND))
         wrong("an upcall that nobody waits for", info, regs->pc);
     /* else: it was being bound when it was touched; again */
