@@ -130,6 +130,16 @@ static struct vcpu *caller_of(uint64_t token, const struct vcpu *callee)
     return caller;
 }
 
+/* The callee has the message, and owes the answer. */
+static void called(struct vcpu *caller, struct vcpu *callee)
+{
+    caller->call_serial = ++caller->cpu->call_serial;
+    caller->state = VCPU_CALLING;
+    list_add_tail(&callee->callers, &caller->queue);
+    callee->regs.x[0] = (uint64_t)token_of(caller);
+    callee->regs.x[7] = caller->gate_badge;
+}
+
 /* Hands the caller's message over: 0, and the callee's registers are those of a returned reply_wait. */
 static int deliver(struct vcpu *caller, struct vcpu *callee)
 {
@@ -137,13 +147,9 @@ static int deliver(struct vcpu *caller, struct vcpu *callee)
 
     if (rc)
         return rc;
-    caller->call_serial = ++caller->cpu->call_serial;
     vcpu_near(caller);
-    caller->state = VCPU_CALLING;
     list_remove(&caller->queue);
-    list_add_tail(&callee->callers, &caller->queue);
-    callee->regs.x[0] = (uint64_t)token_of(caller);
-    callee->regs.x[7] = caller->gate_badge;
+    called(caller, callee);
     return 0;
 }
 
@@ -225,21 +231,25 @@ struct vcpu *gate_call_fast(struct vcpu *caller)
     if (!slice_can_follow(cpu, callee) || callee->state != VCPU_RECEIVING || !space_load(callee->space))
         return NULL;
     move_words(caller, callee);
-    caller->call_serial = ++cpu->call_serial;
     caller->interruptible = false;
     caller->send_flags = 0;
     caller->gate_badge = gate->a;
     caller->peer = callee;
-    caller->state = VCPU_CALLING;
-    list_add_tail(&callee->callers, &caller->queue);
-    callee->regs.x[0] = (uint64_t)token_of(caller);
-    callee->regs.x[7] = gate->a;
+    called(caller, callee);
     slice_hand_over(cpu, caller, callee);
     lock_drop(&cpu->lock);
     return callee;
 }
 
 /* ---- replies -------------------------------------------------------------------------------------------- */
+
+/* Its registers are those of a returned call, and nobody owes it anything. */
+static void answer(struct vcpu *caller)
+{
+    caller->regs.x[0] = 0;
+    caller->regs.x[7] = 0;
+    caller->peer = NULL;
+}
 
 /* Answers; the caller is then in no queue, its registers those of a returned call. */
 static int reply(struct vcpu *callee, uint64_t token, uint64_t flags, struct vcpu **answered)
@@ -252,10 +262,8 @@ static int reply(struct vcpu *callee, uint64_t token, uint64_t flags, struct vcp
     rc = message(callee, caller, flags);
     if (rc)
         return rc;
-    caller->regs.x[0] = 0;
-    caller->regs.x[7] = 0;
     vcpu_unqueue(caller);
-    caller->peer = NULL;
+    answer(caller);
     *answered = caller;
     return 0;
 }
@@ -344,10 +352,8 @@ struct vcpu *gate_reply_wait_fast(struct vcpu *callee)
         event_ends_receive(callee) || !slice_can_follow(cpu, caller) || !space_load(caller->space))
         return NULL; /* with flags it is no token */
     move_words(callee, caller);
-    caller->regs.x[0] = 0;
-    caller->regs.x[7] = 0;
     list_remove(&caller->queue);
-    caller->peer = NULL;
+    answer(caller);
     callee->state = VCPU_RECEIVING;
     slice_hand_over(cpu, callee, caller);
     lock_drop(&cpu->lock);

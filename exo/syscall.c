@@ -124,37 +124,29 @@ static inline __attribute__((always_inline)) void end_plain(void)
 
 /* A switching call of the current vcpu: 0 with the result in its registers, or NEEDS_WORLD.  The CPU's lock stays taken
  * for trap_leave(); but a `fast` function may say that all is done. */
-#define SWITCH_CALL(mode, name)                                                                              \
-    static int do_##name(struct vcpu *current);                                                              \
-    static struct vcpu *call_##name(struct vcpu *current)                                                    \
+#define SWITCH_FROM(begun, name)                                                                             \
     {                                                                                                        \
-        if (begin_##mode())                                                                                  \
+        if (begun)                                                                                           \
             while (begin_again(do_##name(current)))                                                          \
                 ;                                                                                            \
         end_world();                                                                                         \
         return NULL;                                                                                         \
-    }                                                                                                        \
-    static int do_##name(struct vcpu *current)
+    }
+#define SWITCH_CALL(mode, name)                                                                              \
+    static int do_##name(struct vcpu *current);                                                              \
+    static struct vcpu *call_##name(struct vcpu *current)                                                    \
+        SWITCH_FROM(begin_##mode(), name) static int do_##name(struct vcpu *current)
 
 #define FAST_CALL(name, fast)                                                                                \
-    static __attribute__((noinline)) void name##_slowly(struct vcpu *current);                               \
-    static struct vcpu *call_##name(struct vcpu *current)                                                    \
+    static int do_##name(struct vcpu *current);                                                              \
+    static __attribute__((noinline)) struct vcpu *name##_slowly(struct vcpu *current)                        \
+        SWITCH_FROM(may_begin(), name) static struct vcpu *call_##name(struct vcpu *current)                 \
     {                                                                                                        \
         struct vcpu *next;                                                                                   \
                                                                                                              \
         local_enter();                                                                                       \
         next = fast(current);                                                                                \
-        if (__builtin_expect(!next, 0))                                                                      \
-            name##_slowly(current);                                                                          \
-        return next;                                                                                         \
-    }                                                                                                        \
-    static int do_##name(struct vcpu *current);                                                              \
-    static void name##_slowly(struct vcpu *current)                                                          \
-    {                                                                                                        \
-        if (may_begin())                                                                                     \
-            while (begin_again(do_##name(current)))                                                          \
-                ;                                                                                            \
-        end_world();                                                                                         \
+        return __builtin_expect(next != NULL, 1) ? next : name##_slowly(current);                            \
     }                                                                                                        \
     static int do_##name(struct vcpu *current)
 
@@ -576,7 +568,7 @@ static int yield_to(struct vcpu *current, uint64_t handle, struct vcpu **to)
     *to = NULL;
     if (!handle)
         return 0;
-    rc = cap_find_inline(&current->env->owner, handle, EXO_CAP_VCPU, EXO_RIGHT_USE, &cap);
+    rc = cap_find(&current->env->owner, handle, EXO_CAP_VCPU, EXO_RIGHT_USE, &cap);
     if (rc)
         return rc;
     *to = vcpu_of(cap);

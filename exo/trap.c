@@ -50,9 +50,9 @@ void trap_fp(void)
     struct cpu *cpu = cpu_this();
     struct vcpu *vcpu = cpu->current;
 
+    cpu_fp_enable(cpu, true);
     if (cpu->fp_owner == vcpu)
         return;
-    cpu_fp_enable(cpu, true);
     if (cpu->fp_owner)
         arch_fp_save(&cpu->fp_owner->fp);
     arch_fp_load(&vcpu->fp);
