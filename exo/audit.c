@@ -44,7 +44,7 @@ static pfn_t last_frame(void)
 
 static unsigned kind_of(pfn_t pfn)
 {
-    return frame_entry(pfn)->kind;
+    return frame_look(pfn)->kind;
 }
 
 static pfn_t frame_of(const void *object)
@@ -63,7 +63,7 @@ static bool is_object(const void *object, enum exo_frame_kind kind)
 
 static bool is_part(pfn_t pfn)
 {
-    return kind_of(pfn) == EXO_FRAME_USER && frame_entry(pfn)->entries == EXO_LARGE_PART;
+    return kind_of(pfn) == EXO_FRAME_USER && frame_look(pfn)->entries == EXO_LARGE_PART;
 }
 
 /* An account is a frame of kind ENV's first bytes. */
@@ -75,7 +75,7 @@ static bool is_charged(unsigned kind)
 
 static const struct env *payer(pfn_t pfn)
 {
-    return frame_address(frame_entry(pfn)->account);
+    return frame_address(frame_look(pfn)->account);
 }
 
 static bool on_list(const struct list *head, const struct list *node)
@@ -111,11 +111,13 @@ static void check_block(pfn_t block, unsigned order)
         if (!expect(frame_is_ram(pfn) && kind_of(pfn) == EXO_FRAME_FREE,
                     "frame %u is in a free block and not free", pfn))
             return;
-        expect(frame_entry(pfn)->order1 == (pfn == block ? order + 1 : 0), "free frame %u: order", pfn);
+        expect(frame_look(pfn)->order1 == (pfn == block ? order + 1 : 0), "free frame %u: order", pfn);
         expect(note(pfn)->seen++ == 0, "frame %u is in two free blocks", pfn);
     }
+    expect(order + 1 == FRAME_ORDERS || !frame_is_ram(buddy) || frame_leaf(buddy) == FRAME_WRITTEN,
+           "free block %u of order %u has a buddy without an entry", block, order);
     expect(order + 1 == FRAME_ORDERS || !frame_is_ram(buddy) || kind_of(buddy) != EXO_FRAME_FREE ||
-               frame_entry(buddy)->order1 != order + 1,
+               frame_look(buddy)->order1 != order + 1,
            "free blocks %u and %u of order %u are not joined", block, buddy, order);
 }
 
@@ -130,11 +132,11 @@ static void check_free_list(unsigned zone, unsigned order)
 {
     pfn_t prev = 0;
 
-    for (pfn_t at = frame_free_head(zone, order); at && ok(); at = frame_entry(at)->next) {
+    for (pfn_t at = frame_free_head(zone, order); at && ok(); at = frame_look(at)->next) {
         if (!expect(frame_is_ram(at), "the free list of order %u leads outside memory", order))
             return;
         expect(in_zone(at, zone), "free block %u is not in zone %u", at, zone);
-        expect(frame_entry(at)->prev == prev, "free block %u: links", at);
+        expect(frame_look(at)->prev == prev, "free block %u: links", at);
         check_block(at, order);
         prev = at;
     }
@@ -152,8 +154,8 @@ static void check_cache(const struct cpu *cpu)
 {
     uint32_t n = 0;
 
-    for (pfn_t at = frame_cached_first(cpu); at && ok(); at = frame_entry(at)->next) {
-        if (!expect(frame_is_ram(at) && kind_of(at) == EXO_FRAME_FREE && frame_entry(at)->order1 == 0,
+    for (pfn_t at = frame_cached_first(cpu); at && ok(); at = frame_look(at)->next) {
+        if (!expect(frame_is_ram(at) && kind_of(at) == EXO_FRAME_FREE && frame_look(at)->order1 == 0,
                     "frame %u is in CPU %u's cache and not free", at, cpu->id))
             return;
         expect(note(at)->seen++ == 0, "frame %u is free twice", at);
@@ -166,13 +168,13 @@ static void check_cache(const struct cpu *cpu)
 static void check_large(pfn_t pfn)
 {
     pfn_t head = pfn & ~(pfn_t)(EXO_LARGE_PAGES - 1);
-    const struct exo_frame *f = frame_entry(pfn);
+    const struct exo_frame *f = frame_look(pfn);
 
     if (!expect(frame_is_ram(head) && frame_is_ram(head + EXO_LARGE_PAGES - 1) &&
-                    kind_of(head) == EXO_FRAME_USER && frame_entry(head)->entries == EXO_LARGE_HEAD,
+                    kind_of(head) == EXO_FRAME_USER && frame_look(head)->entries == EXO_LARGE_HEAD,
                 "frame %u is a part of no large page", pfn))
         return;
-    expect(f->account == frame_entry(head)->account, "frame %u: its large page is another's", pfn);
+    expect(f->account == frame_look(head)->account, "frame %u: its large page is another's", pfn);
     expect(pfn != head || f->entries == EXO_LARGE_HEAD, "large page %u: its head", head);
     for (pfn_t i = 1; pfn == head && ok() && i < EXO_LARGE_PAGES; i++)
         expect(is_part(head + i), "frame %u is not the large page's that it lies in", head + i);
@@ -180,7 +182,7 @@ static void check_large(pfn_t pfn)
 
 static void check_frame(pfn_t pfn, uint64_t counts[EXO_NFRAME_KINDS])
 {
-    const struct exo_frame *f = frame_entry(pfn);
+    const struct exo_frame *f = frame_look(pfn);
 
     if (!expect(f->kind < EXO_NFRAME_KINDS, "frame %u: kind %u", pfn, f->kind))
         return;
@@ -258,7 +260,7 @@ static void check_large_leaf(uint64_t va, pte_t pte)
     pfn_t head = paddr_to_pfn(pte_paddr(pte));
 
     if (expect(frame_is_ram(head) && kind_of(head) == EXO_FRAME_USER &&
-                   frame_entry(head)->entries == EXO_LARGE_HEAD,
+                   frame_look(head)->entries == EXO_LARGE_HEAD,
                "0x%lx: frame %u is bound as a large page", (unsigned long)va, head))
         check_leaf(va, pte);
 }
@@ -271,7 +273,7 @@ static uint64_t check_table(const struct space *space, pfn_t table, uint64_t va,
     uint32_t used = 0;
 
     expect(note(table)->seen++ == 0, "table %u is reached twice", table);
-    expect(frame_entry(table)->account == frame_of(space->account), "table %u: charged to another", table);
+    expect(frame_look(table)->account == frame_of(space->account), "table %u: charged to another", table);
     note(table)->refs++;
     for (unsigned i = 0; i < TABLE_ENTRIES && ok(); i++) {
         uint64_t at = va + ((uint64_t)i << (PAGE_SHIFT + 9 * level));
@@ -293,8 +295,8 @@ static uint64_t check_table(const struct space *space, pfn_t table, uint64_t va,
             bound += check_table(space, below, at, level - 1);
         }
     }
-    expect(frame_entry(table)->entries == used, "table %u: %u entries in use, counted as %u", table, used,
-           frame_entry(table)->entries);
+    expect(frame_look(table)->entries == used, "table %u: %u entries in use, counted as %u", table, used,
+           frame_look(table)->entries);
     expect(used || level == ARCH_PT_LEVELS - 1, "table %u is empty and there", table);
     return bound;
 }
@@ -310,8 +312,8 @@ static void check_run(const struct space *space)
     for (uint64_t i = 0; i < run->left + zeroed && ok(); i++) {
         pfn_t pfn = run->pfn - zeroed + (pfn_t)i;
 
-        if (!expect(frame_is_ram(pfn) && kind_of(pfn) == EXO_FRAME_USER && frame_entry(pfn)->refs == 0 &&
-                        frame_entry(pfn)->account == frame_of(space->account),
+        if (!expect(frame_is_ram(pfn) && kind_of(pfn) == EXO_FRAME_USER && frame_look(pfn)->refs == 0 &&
+                        frame_look(pfn)->account == frame_of(space->account),
                     "frame %u waits to be bound, and is not its space's", pfn))
             return;
         expect(note(pfn)->seen++ == 0, "frame %u waits to be bound twice", pfn);
@@ -370,7 +372,7 @@ static uint64_t check_iotable(const struct domain *domain, pfn_t table, uint64_t
     uint32_t used = 0;
 
     expect(note(table)->seen++ == 0, "device table %u is reached twice", table);
-    expect(frame_entry(table)->account == frame_of(domain->account), "device table %u: charged to another",
+    expect(frame_look(table)->account == frame_of(domain->account), "device table %u: charged to another",
            table);
     note(table)->refs++;
     for (unsigned i = 0; i < TABLE_ENTRIES && ok(); i++) {
@@ -389,8 +391,8 @@ static uint64_t check_iotable(const struct domain *domain, pfn_t table, uint64_t
             bound += check_iotable(domain, below, at, level - 1);
         }
     }
-    expect(frame_entry(table)->entries == used, "device table %u: %u entries in use, counted as %u", table,
-           used, frame_entry(table)->entries);
+    expect(frame_look(table)->entries == used, "device table %u: %u entries in use, counted as %u", table,
+           used, frame_look(table)->entries);
     expect(used || level == ARCH_PT_LEVELS - 1 || dma_is_deaf(), "device table %u is empty and there", table);
     return bound;
 }
@@ -402,7 +404,7 @@ static void check_domain(const struct domain *domain)
     if (!expect(is_object(domain, EXO_FRAME_IOTABLE) && dma_domain(pfn) == domain,
                 "a domain is not in a frame of its own") ||
         !expect(is_object(domain->account, EXO_FRAME_ENV) &&
-                    frame_entry(pfn)->account == frame_of(domain->account),
+                    frame_look(pfn)->account == frame_of(domain->account),
                 "domain %u: its environment", pfn) ||
         !expect(is_iotable(domain->root), "domain %u: root", pfn))
         return;
@@ -533,7 +535,7 @@ static void check_caps_frame(pfn_t pfn)
 {
     const struct env *env = payer(pfn);
     const struct cap_table *table = &env->owner.caps;
-    uint32_t part = frame_entry(pfn)->entries;
+    uint32_t part = frame_look(pfn)->entries;
     const struct cap *slots = frame_address(pfn);
 
     if (!expect(part < table->nframes && table->frames[part] == pfn, "capability frame %u is in no table",
@@ -559,7 +561,7 @@ static void check_cap_table(pfn_t pfn, const struct env *env)
 
     for (uint32_t i = 0; i < table->nframes; i++)
         if (!expect(frame_is_ram(table->frames[i]) && kind_of(table->frames[i]) == EXO_FRAME_CAPS &&
-                        payer(table->frames[i]) == env && frame_entry(table->frames[i])->entries == i,
+                        payer(table->frames[i]) == env && frame_look(table->frames[i])->entries == i,
                     "env %u: part %u of its capability table", pfn, i))
             return;
     for (uint32_t i = 1; i < nslots; i++)
@@ -730,7 +732,7 @@ static void check_vcpu(pfn_t pfn)
            "vcpu %u is dead and keeps lines", pfn);
     expect(!vcpu->far || vcpu->state == VCPU_SENDING, "vcpu %u of state %u: its message is far", pfn,
            vcpu->state);
-    expect(vcpu->cpu >= cpus && vcpu->cpu < cpus + ncpus && frame_entry(pfn)->entries == vcpu->cpu->id,
+    expect(vcpu->cpu >= cpus && vcpu->cpu < cpus + ncpus && frame_look(pfn)->entries == vcpu->cpu->id,
            "vcpu %u: its CPU", pfn);
     expect(list_empty(&vcpu->in_inbox) || on_list(&vcpu->cpu->inbox, &vcpu->in_inbox), "vcpu %u: its note",
            pfn);
@@ -900,6 +902,9 @@ static void check_cpu(const struct cpu *cpu)
         running += vcpu->state == VCPU_RUNNING;
         ready += vcpu->state == VCPU_READY;
         timed += deadline_is_set(&vcpu->deadline);
+        expect(vcpu->sound != cpu->epoch ||
+                   (!vcpu_ended(vcpu) && space_in_tlb(vcpu->space) && vcpu->space->cpus & 1ull << cpu->id),
+               "vcpu %u could not go on at once", pfn);
         expect(note(pfn)->objects == vcpu->nslots + vcpu->nirqs, "vcpu %u: lines and slots", pfn);
     }
     expect(running == (cpu->current != NULL), "%u vcpus run on CPU %u", running, cpu->id);
@@ -961,7 +966,7 @@ static void check_asid(pfn_t pfn)
     expect(space->asid && space_of_asid(space->asid) == space, "space %u: its ASID %u is another's too", pfn,
            space->asid);
     expect(!(space->cpus >> ncpus), "space %u was on CPUs that are not there", pfn);
-    expect(frame_entry(pfn)->cpus == space->cpus && frame_entry(pfn)->entries == (uint16_t)space->asid,
+    expect(frame_look(pfn)->cpus == space->cpus && frame_look(pfn)->entries == (uint16_t)space->asid,
            "space %u: told to have another ASID, or to be on other CPUs", pfn);
 }
 
@@ -1058,11 +1063,11 @@ static void each_frame(enum exo_frame_kind kind, void (*check)(pfn_t pfn))
 static void check_refs(void)
 {
     for (pfn_t pfn = system_info->first_frame; ok() && pfn <= last_frame(); pfn++) {
-        const struct exo_frame *f = frame_entry(pfn);
+        const struct exo_frame *f = frame_look(pfn);
 
         expect(f->refs == note(pfn)->refs, "frame %u of kind %u: %u bindings, counted as %u", pfn, f->kind,
                note(pfn)->refs, f->refs);
-        expect(f->kind != EXO_FRAME_USER || frame_entry(frame_head(pfn))->refs > 0 || note(pfn)->seen == 1,
+        expect(f->kind != EXO_FRAME_USER || frame_look(frame_head(pfn))->refs > 0 || note(pfn)->seen == 1,
                "frame %u is a user's and nobody binds it", pfn);
         expect(f->kind != EXO_FRAME_TABLE || note(pfn)->seen == 1, "table %u is in no space", pfn);
         expect(f->kind != EXO_FRAME_IOTABLE || note(pfn)->seen == 1, "I/O table %u is no device's", pfn);

@@ -139,8 +139,7 @@ bool cap_revoke(struct cap *cap)
      * deep the tree. */
     while (cap->child && budget) {
         budget--;
-        if (!cap_remove_some(cap->child, &budget))
-            break;
+        cap_remove_some(cap->child, &budget);
     }
     return cap->child == NULL;
 }

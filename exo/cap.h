@@ -108,7 +108,7 @@ static inline int cap_live_as(const struct cap *cap, unsigned type)
 {
     enum exo_frame_kind kind = cap_object_kind(type);
 
-    return kind == EXO_FRAME_FREE || frame_is_object(cap->object, kind, cap->serial) ? 0 : -EXO_EDEAD;
+    return kind == EXO_FRAME_FREE || frame_is_still(cap->object, kind, cap->serial) ? 0 : -EXO_EDEAD;
 }
 
 static inline __attribute__((always_inline)) int cap_find_inline(struct cap_owner *owner, uint64_t handle,

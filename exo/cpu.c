@@ -11,6 +11,7 @@ struct cpu *cpu_next(void)
 
     ASSERT(ncpus < EXO_CPUS_MAX);
     cpu->id = ncpus;
+    cpu->epoch = (uint64_t)ncpus << 48 | 1;
     cpu->lock.rank = EXO_LOCK_CPU;
     cpu->inbox_lock.rank = EXO_LOCK_INBOX;
     list_init(&cpu->ready);
@@ -27,8 +28,10 @@ void cpu_online(void)
 __attribute__((noinline, cold)) void world_enter(void)
 {
     lock_take(lock_shared(EXO_LOCK_WORLD));
-    for (unsigned i = 0; i < ncpus; i++)
+    for (unsigned i = 0; i < ncpus; i++) {
         lock_take(&cpus[i].lock);
+        cpus[i].epoch++;
+    }
     cpu_this()->world = true;
 }
 

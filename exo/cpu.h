@@ -41,11 +41,11 @@ struct frame_cache {
 };
 
 struct cpu {
-    struct vcpu *current; /* (o) whose registers entry code saves to; NULL while idle */
-    uint64_t resched;     /* (o) a plain call wants the slow way out: somebody else, or an upcall */
-    uint64_t calls;       /* counted by entry code; shown in `info` as of the last switch */
-    void *panic_stack;    /* its top: for entry code, when the kernel itself traps */
     struct exo_lock lock;
+    struct vcpu *current; /* (o) whose registers entry code saves to; NULL while idle */
+    uint64_t calls;       /* counted by entry code; shown in `info` as of the last switch */
+    uint64_t resched;     /* (o) a plain call wants the slow way out: somebody else, or an upcall */
+    void *panic_stack;    /* its top: for entry code, when the kernel itself traps */
     union {
         struct {
             uint32_t attention; /* (a) not 0: the next three, inbox or endings may hold something to do */
@@ -53,13 +53,15 @@ struct cpu {
         };
         uint64_t either; /* not 0: one of them is not */
     };
-    bool world;                /* it holds all CPUs' locks */
-    bool evict;                /* (o) current has ended: it must leave */
-    bool overdue;              /* (o) a deadline passed whose end needs the world */
-    bool lent;                 /* (o) the slot's owner gave the rest of it to current */
-    bool borrows;              /* (o) current came for an interrupt, in the slot of the first in `ready` */
-    bool fp_on;                /* (o) */
-    uint32_t id;               /* 0: the boot CPU */
+    bool world;   /* it holds all CPUs' locks */
+    bool evict;   /* (o) current has ended: it must leave */
+    bool overdue; /* (o) a deadline passed whose end needs the world */
+    bool lent;    /* (o) the slot's owner gave the rest of it to current */
+    bool borrows; /* (o) current came for an interrupt, in the slot of the first in `ready` */
+    bool fp_on;   /* (o) */
+    uint32_t id;  /* 0: the boot CPU */
+    uint64_t
+        epoch; /* (o) the CPU's number, and how often world mode was taken, in which alone much can change */
     struct vcpu *fp_owner;     /* (o) whose FP/SIMD state the registers hold */
     struct space *loaded;      /* (o) the space in the MMU; NULL: none of a user */
     struct frame_cache frames; /* (o) */
@@ -117,20 +119,6 @@ static inline void local_leave(void)
 static inline bool cpu_has_chores(const struct cpu *cpu)
 {
     return __atomic_load_n(&cpu->either, __ATOMIC_RELAXED) != 0;
-}
-
-/* FP/SIMD registers are on while they are the current vcpu's. */
-static inline void cpu_fp_enable(struct cpu *cpu, bool on)
-{
-    if (cpu->fp_on == on)
-        return;
-    cpu->fp_on = on;
-    arch_fp_enable(on);
-}
-
-static inline void cpu_fp_follow(struct cpu *cpu)
-{
-    cpu_fp_enable(cpu, cpu->fp_owner == cpu->current);
 }
 
 /* From no lock held. */

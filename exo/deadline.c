@@ -42,8 +42,7 @@ static struct deadline *merge(struct deadline *a, struct deadline *b)
 void deadline_insert(struct deadline_heap *heap, struct deadline *d, uint64_t at)
 {
     *d = (struct deadline){.at = at, .rank = 1};
-    heap->first = merge(heap->first, d);
-    heap->first->parent = NULL;
+    heap->first = merge(heap->first, d); /* whichever comes first, it has no parent */
 }
 
 void deadline_take(struct deadline_heap *heap, struct deadline *d)

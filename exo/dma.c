@@ -236,7 +236,7 @@ static void range_trim(struct domain *domain, uint64_t iova, uint64_t n)
     if (n == 0)
         return;
     tables_trim(domain, iova);
-    if (last >> (PAGE_SHIFT + 9) != iova >> (PAGE_SHIFT + 9))
+    if ((last ^ iova) >> (PAGE_SHIFT + 9))
         tables_trim(domain, last);
 }
 
@@ -314,7 +314,6 @@ static int doorbells_bind(struct domain *domain)
 static void abandon(struct domain *domain)
 {
     klog("iommu: no answer; stream %lu and its memory are lost", (unsigned long)domain->stream);
-    domain->ending = true;
     frame_entry(frame_of(domain))->serial++;
     list_remove(&domain->in_env);
     list_add_tail(&lost, &domain->in_env);
@@ -444,6 +443,8 @@ static void unbind_detached(struct domain *domain, uint64_t iova, uint64_t n)
 
 bool domain_end_step(struct domain *domain)
 {
+    bool found;
+
     domain->ending = true;
     if (domain->attached) {
         if (detach(domain))
@@ -451,15 +452,15 @@ bool domain_end_step(struct domain *domain)
         abandon(domain);
         return true;
     }
-    if (!find_bound(domain))
-        return false;
-    if (domain->cursor < DMA_ADDRESS_END) {
+    found = find_bound(domain);
+    if (found && domain->cursor >= DMA_ADDRESS_END) {
+        head_free(domain);
+        return true;
+    }
+    if (found)
         unbind_detached(domain, domain->cursor,
                         min_u64(DMA_RANGE_MAX, (DMA_ADDRESS_END - domain->cursor) >> PAGE_SHIFT));
-        return false;
-    }
-    head_free(domain);
-    return true;
+    return false;
 }
 
 const struct list *dma_lost(void)

@@ -45,7 +45,6 @@ static void env_init(struct env *env, struct env *parent)
     env->parent = parent;
     env->depth = parent ? parent->depth + 1 : 0;
     list_init(&env->children);
-    list_init(&env->in_parent);
     list_init(&env->spaces);
     list_init(&env->domains);
     list_init(&env->vcpus);

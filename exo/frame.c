@@ -17,6 +17,9 @@ static const struct frame_want want_any = {.pfn = EXO_WANT_ANY, .below = 0};
 struct exo_frame *frame_entry(pfn_t pfn)
 {
     ASSERT(frame_is_ram(pfn));
+#ifdef EXO_CHECKED
+    ASSERT(frame_leaf(pfn) == FRAME_WRITTEN);
+#endif
     return &frame_ram.table[pfn - frame_ram.first];
 }
 
@@ -30,13 +33,56 @@ static int64_t *counts(void)
     return system_info->frames[cpu_this()->id].of;
 }
 
-static void set_kind(struct exo_frame *f, enum exo_frame_kind kind)
+static inline void set_kind(struct exo_frame *f, enum exo_frame_kind kind)
 {
     int64_t *count = counts();
 
     count[f->kind]--;
     count[kind]++;
-    f->kind = (uint8_t)kind;
+    __atomic_store_n(&f->kind, (uint8_t)kind, __ATOMIC_RELAXED);
+}
+
+/* ---- leaves -------------------------------------------------------------------------------------------- */
+
+const struct exo_frame *frame_look(pfn_t pfn)
+{
+    static const struct exo_frame unwritten[EXO_NFRAME_KINDS] = {
+        [EXO_FRAME_RESERVED] = {.kind = EXO_FRAME_RESERVED},
+        [EXO_FRAME_KERNEL] = {.kind = EXO_FRAME_KERNEL},
+        [EXO_FRAME_INFO] = {.kind = EXO_FRAME_INFO},
+    };
+    unsigned leaf;
+
+    ASSERT(frame_is_ram(pfn));
+    leaf = frame_leaf(pfn);
+    return leaf == FRAME_WRITTEN ? frame_entry(pfn) : &unwritten[leaf];
+}
+
+static void leaf_write(uint32_t leaf)
+{
+    struct exo_frame *f = &frame_ram.table[leaf * FRAME_LEAF];
+    uint8_t kind = frame_ram.leaves[leaf];
+
+    arch_page_zero(f);
+    for (unsigned i = 0; kind && i < FRAME_LEAF; i++)
+        f[i].kind = kind;
+    __atomic_store_n(&frame_ram.leaves[leaf], FRAME_WRITTEN, __ATOMIC_RELEASE);
+}
+
+/* The lock of the frames is held, or there is nobody else yet. */
+static void leaf_need(pfn_t pfn)
+{
+    uint32_t leaf = (uint32_t)((pfn - frame_ram.first) / FRAME_LEAF);
+
+    if (__builtin_expect(frame_ram.leaves[leaf] != FRAME_WRITTEN, 0))
+        leaf_write(leaf);
+}
+
+void frame_need(pfn_t pfn)
+{
+    lock_take(lock_shared(EXO_LOCK_FRAMES));
+    leaf_need(pfn);
+    lock_drop(lock_shared(EXO_LOCK_FRAMES));
 }
 
 /* ---- blocks -------------------------------------------------------------------------------------------- */
@@ -83,10 +129,12 @@ static void block_unlink(pfn_t pfn)
     f->next = f->prev = 0;
 }
 
-static bool block_is_free(pfn_t pfn, unsigned order)
+/* Its owner, if it has one, writes its kind without this lock; but order1 of a frame that is not in the lists is 0, and stays so. */
+static inline bool block_is_free(pfn_t pfn, unsigned order)
 {
-    return frame_is_ram(pfn) && frame_entry(pfn)->kind == EXO_FRAME_FREE &&
-           frame_entry(pfn)->order1 == order + 1;
+    return frame_is_ram(pfn) &&
+           __atomic_load_n(&frame_entry(pfn)->kind, __ATOMIC_RELAXED) == EXO_FRAME_FREE &&
+           __atomic_load_n(&frame_entry(pfn)->order1, __ATOMIC_RELAXED) == order + 1;
 }
 
 /* Puts a block back, joined with its buddy as far as that goes. */
@@ -100,7 +148,8 @@ static void block_put(pfn_t pfn, unsigned order)
     block_link(pfn, order);
 }
 
-/* Splits the free block at `block` until `pfn` stands in one of the wanted order, which is taken. */
+/* Splits the free block at `block` until `pfn` stands in one of the wanted order, which is taken.  Writes the leaves of both
+ * halves' heads, at most one for each order, and of what is taken. */
 static void block_carve(pfn_t block, unsigned order, pfn_t pfn, unsigned wanted)
 {
     block_unlink(block);
@@ -109,6 +158,8 @@ static void block_carve(pfn_t block, unsigned order, pfn_t pfn, unsigned wanted)
 
         order--;
         half = block + (1u << order);
+        if (1u << order >= FRAME_LEAF)
+            leaf_need(half);
         if (pfn >= half) {
             block_link(block, order);
             block = half;
@@ -116,6 +167,8 @@ static void block_carve(pfn_t block, unsigned order, pfn_t pfn, unsigned wanted)
             block_link(half, order);
         }
     }
+    for (pfn_t at = FRAME_LEAF; at < 1u << wanted; at += FRAME_LEAF)
+        leaf_need(pfn + at);
 }
 
 /* The free block that holds all of [pfn, pfn + 2^order), or PFN_NONE. */
@@ -124,7 +177,7 @@ static pfn_t block_around(pfn_t pfn, unsigned order, unsigned *block_order)
     for (unsigned k = order; k < FRAME_ORDERS; k++) {
         pfn_t block = pfn & ~((1u << k) - 1);
 
-        if (block_is_free(block, k)) {
+        if (frame_is_ram(block) && frame_leaf(block) == FRAME_WRITTEN && block_is_free(block, k)) {
             *block_order = k;
             return block;
         }
@@ -166,11 +219,14 @@ static int block_take(unsigned order, uint64_t below, pfn_t *out)
 
 /* ---- boot ---------------------------------------------------------------------------------------------- */
 
-void frames_init(struct exo_frame *entries, pfn_t first, uint32_t n)
+void frames_init(struct exo_frame *entries, uint8_t *leaves, pfn_t first, uint32_t n)
 {
-    frame_ram.table = entries;
-    frame_ram.first = first;
-    frame_ram.n = n;
+    ASSERT((n & (FRAME_LEAF - 1)) == 0);
+    frame_ram = (struct frame_ram){.table = entries,
+                                   .leaves = leaves,
+                                   .origin = (uint64_t)entries - first * sizeof(*entries),
+                                   .first = first,
+                                   .n = n};
     top_zone = zone_of(first + n - 1);
     for (unsigned zone = 0; zone < FRAME_ZONES; zone++) {
         free_orders[zone] = 0;
@@ -183,10 +239,65 @@ void frames_init(struct exo_frame *entries, pfn_t first, uint32_t n)
     system_info->nframes = n;
 }
 
+static void reserve_in_leaf(pfn_t first, uint64_t n, enum exo_frame_kind kind)
+{
+    uint8_t *leaf = &frame_ram.leaves[(first - frame_ram.first) / FRAME_LEAF];
+
+    if (n == FRAME_LEAF && *leaf == EXO_FRAME_FREE) {
+        *leaf = (uint8_t)kind;
+        return;
+    }
+    leaf_need(first);
+    for (uint64_t i = 0; i < n; i++)
+        frame_ram.table[first - frame_ram.first + i].kind = (uint8_t)kind;
+}
+
 void frames_reserve(pfn_t first, uint64_t n, enum exo_frame_kind kind)
 {
-    for (uint64_t i = 0; i < n; i++)
-        set_kind(frame_entry(first + (pfn_t)i), kind);
+    counts()[EXO_FRAME_FREE] -= (int64_t)n;
+    counts()[kind] += (int64_t)n;
+    while (n) {
+        uint64_t piece = min_u64(n, FRAME_LEAF - (first - frame_ram.first) % FRAME_LEAF);
+
+        reserve_in_leaf(first, piece, kind);
+        first += (pfn_t)piece;
+        n -= piece;
+    }
+}
+
+/* The largest block that begins at `first` and is no longer than n. */
+static unsigned order_at(pfn_t first, uint64_t n)
+{
+    unsigned order = 0;
+
+    while (order + 1 < FRAME_ORDERS && !(first & (1u << order)) && 2ull << order <= n)
+        order++;
+    return order;
+}
+
+static void blocks_put(pfn_t first, uint64_t n)
+{
+    while (n) {
+        unsigned order = order_at(first, n);
+
+        lock_take(lock_shared(EXO_LOCK_FRAMES));
+        block_put(first, order);
+        lock_drop(lock_shared(EXO_LOCK_FRAMES));
+        first += 1u << order;
+        n -= 1ull << order;
+    }
+}
+
+/* The leaves of a block's head, and of each buddy that it will ever have. */
+static void buddies_written(pfn_t block, unsigned order)
+{
+    leaf_need(block);
+    for (; order + 1 < FRAME_ORDERS; order++) {
+        pfn_t buddy = (block & ~((1u << order) - 1)) ^ (1u << order);
+
+        if (frame_is_ram(buddy))
+            leaf_need(buddy);
+    }
 }
 
 void frames_add(pfn_t first, uint64_t n)
@@ -196,17 +307,9 @@ void frames_add(pfn_t first, uint64_t n)
         first++;
         n--;
     }
-    while (n) {
-        unsigned order = 0;
-
-        while (order + 1 < FRAME_ORDERS && !(first & (1u << order)) && 2ull << order <= n)
-            order++;
-        lock_take(lock_shared(EXO_LOCK_FRAMES));
-        block_put(first, order);
-        lock_drop(lock_shared(EXO_LOCK_FRAMES));
-        first += 1u << order;
-        n -= 1ull << order;
-    }
+    for (uint64_t done = 0; done < n; done += 1ull << order_at(first + (pfn_t)done, n - done))
+        buddies_written(first + (pfn_t)done, order_at(first + (pfn_t)done, n - done));
+    blocks_put(first, n);
 }
 
 /* ---- accounts ------------------------------------------------------------------------------------------- */
@@ -388,7 +491,7 @@ static void claim(pfn_t pfn, struct account *account, enum exo_frame_kind kind)
     struct exo_frame *f = frame_entry(pfn);
 
     set_kind(f, kind);
-    f->order1 = 0;
+    __atomic_store_n(&f->order1, 0, __ATOMIC_RELAXED);
     f->entries = 0;
     f->account = account_frame(account);
     f->refs = 0;
@@ -401,8 +504,10 @@ static void claim(pfn_t pfn, struct account *account, enum exo_frame_kind kind)
 
 void frame_adopt(pfn_t pfn, enum exo_frame_kind kind, struct account *account)
 {
-    struct exo_frame *f = frame_entry(pfn);
+    struct exo_frame *f;
 
+    leaf_need(pfn);
+    f = frame_entry(pfn);
     set_kind(f, kind);
     f->account = account_frame(account);
     f->serial++;
@@ -415,7 +520,7 @@ static void cache_push(struct frame_cache *cache, pfn_t pfn)
 {
     struct exo_frame *f = frame_entry(pfn);
 
-    f->order1 = 0;
+    __atomic_store_n(&f->order1, 0, __ATOMIC_RELAXED);
     f->next = cache->first;
     cache->first = pfn;
     cache->n++;
@@ -537,7 +642,9 @@ int frame_alloc(struct account *account, enum exo_frame_kind kind, const struct 
 
 static void entry_mark(struct exo_frame *f, uint64_t word)
 {
-    __builtin_memcpy(__builtin_assume_aligned(f, 8), &word, 8);
+    typedef volatile uint64_t __attribute__((may_alias)) head_t; /* one store: block_is_free() may look */
+
+    *(head_t *)(void *)f = word;
     f->reclaim = 0;
 }
 
@@ -578,7 +685,7 @@ static int run_take(struct account *account, uint64_t n, const struct frame_want
         account_refund(account, n);
         return rc;
     }
-    frames_add(*out + (pfn_t)n, (1ull << order) - n);
+    blocks_put(*out + (pfn_t)n, (1ull << order) - n);
     run_mark(*out, n, EXO_FRAME_USER, account_frame(account), entries);
     return 0;
 }
@@ -602,7 +709,7 @@ void frame_run_free(pfn_t first, uint64_t n)
     struct account *account = frame_address(frame_entry(first)->account);
 
     run_mark(first, n, EXO_FRAME_FREE, 0, 0);
-    frames_add(first, n);
+    blocks_put(first, n);
     account_uncharge(account, n);
 }
 
@@ -681,12 +788,26 @@ int frame_ref_check(pfn_t pfn, const struct account *account)
     return frame_sharable(pfn, account) ? 0 : -EXO_EBUSY;
 }
 
+int frame_ref_checked(pfn_t pfn, const struct account *account)
+{
+    struct exo_frame *f = holder(pfn);
+    int rc = f->reclaim ? frame_ref_check(pfn, account) : 0;
+
+    if (rc)
+        return rc;
+    if (__atomic_fetch_add(&f->refs, 1, __ATOMIC_RELAXED) < FRAME_REFS_MAX)
+        return 0;
+    __atomic_fetch_sub(&f->refs, 1, __ATOMIC_RELAXED);
+    return -EXO_EFULL;
+}
+
 /* What has more references than there may be bindings in a call lives on. */
 uint64_t frame_unref_cost(pfn_t pfn)
 {
     const struct exo_frame *f = holder(pfn);
 
-    return (f->entries && f->kind == EXO_FRAME_USER ? FRAME_LARGE_COST : FRAME_COST) / f->refs;
+    return (f->entries && f->kind == EXO_FRAME_USER ? FRAME_LARGE_COST : FRAME_COST) /
+           __atomic_load_n(&f->refs, __ATOMIC_RELAXED); /* others may unref it meanwhile */
 }
 
 void frame_unref(pfn_t pfn)

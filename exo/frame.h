@@ -5,7 +5,9 @@
  * low frames are found without a search, and spent last.  Taking and putting back cost O(orders), whatever the machine's size.
  * Before it stands a small cache of single frames for each CPU, so that CPUs share no lock in the common case; a request
  * that fails for want of frames is repeated with all caches emptied, in world mode.
- * A table entry of all zeros is "free, inside a block", so that a fresh table needs no writes per frame.
+ * A table entry of all zeros is "free, inside a block".  The table is written a leaf at a time (a page of it, 128 frames), and
+ * not before anybody needs an entry there, so that boot costs the same whatever the machine's size: of a leaf that was never
+ * written, one byte says of which kind all its frames are (docs/decisions/0034-frame-table-on-demand.md).
  *
  * Every frame that is not FREE, RESERVED, KERNEL or INFO is charged to the account that `account` names: the
  * frame number of the ENV whose first bytes are a struct account.  An account reserves its children's limits, so
@@ -13,7 +15,8 @@
  * parent's free share, and its ENV frame is freed after the last.
  *
  * Invariants: DESIGN "a FREE frame is in exactly one free list, and nothing binds it"; counts in the system page
- * are exact; used + reserved <= limit. */
+ * are exact; used + reserved <= limit.  The leaf of each frame that is in use, in a cache, the head of a block or the buddy
+ * of one is written. */
 #ifndef EXO_FRAME_H
 #define EXO_FRAME_H
 
@@ -37,9 +40,13 @@ struct account {
 };
 #define ACCOUNT_STEADY UINT64_MAX
 
-/* Boot: the table has one entry for each of nframes frames from first on, zeroed, all of them RESERVED until
- * frames_add() hands them over. */
-void frames_init(struct exo_frame *table, pfn_t first, uint32_t nframes);
+#define FRAME_LEAF (PAGE_SIZE / sizeof(struct exo_frame)) /* frames that a page of the table describes */
+#define FRAME_WRITTEN 0xffu                               /* in frame_ram.leaves; else its frames' kind */
+
+/* Boot: the table has one entry for each of nframes frames from first on, whole leaves, page aligned, whatever it holds;
+ * leaves: a byte for each of them, zeroed.  All are nobody's until frames_add() hands them over, or frames_reserve() says what
+ * they are. */
+void frames_init(struct exo_frame *table, uint8_t *leaves, pfn_t first, uint32_t nframes);
 void frames_reserve(pfn_t first, uint64_t n, enum exo_frame_kind kind);
 void frames_add(pfn_t first, uint64_t n);
 
@@ -49,6 +56,8 @@ void frame_adopt(pfn_t pfn, enum exo_frame_kind kind, struct account *account);
 /* The frame table: an entry for each frame from first on. */
 extern struct frame_ram {
     struct exo_frame *table;
+    uint8_t *leaves; /* one changes once, to FRAME_WRITTEN, under the lock of the frames */
+    uint64_t origin; /* where frame 0 would have its entry */
     pfn_t first;
     uint32_t n;
 } frame_ram;
@@ -57,7 +66,26 @@ static inline bool frame_is_ram(pfn_t pfn) /* has a table entry */
 {
     return pfn - frame_ram.first < frame_ram.n;
 }
+
+/* Of a frame that has an entry: in which state its leaf is.  What the entry holds is seen after this says FRAME_WRITTEN. */
+static inline unsigned frame_leaf(pfn_t pfn)
+{
+    return __atomic_load_n(&frame_ram.leaves[(pfn - frame_ram.first) / FRAME_LEAF], __ATOMIC_ACQUIRE);
+}
+
+/* The entry of a frame that is in use or was, or that is known to be the head of a block. */
 struct exo_frame *frame_entry(pfn_t pfn);
+/* To look at, of any: where it was never written, what it would be. */
+const struct exo_frame *frame_look(pfn_t pfn);
+static inline unsigned frame_kind(pfn_t pfn)
+{
+    unsigned leaf = frame_leaf(pfn);
+
+    return __builtin_expect(leaf == FRAME_WRITTEN, 1) ? frame_ram.table[pfn - frame_ram.first].kind : leaf;
+}
+/* One that never was in use is to have its entry all the same: it is to be bound, or its entry to be seen. */
+void frame_need(pfn_t pfn);
+
 pfn_t frame_number(const struct exo_frame *frame);
 static inline void *frame_address(pfn_t pfn)
 {
@@ -104,12 +132,17 @@ pfn_t frame_cached_first(const struct cpu *cpu);
 /* The first block on a free list, 0: none; for the audit. */
 pfn_t frame_free_head(unsigned zone, unsigned order);
 
-/* Is the object at pfn still the one of this kind and serial? */
+/* Is the object at pfn, where there was one, still of this kind and serial? */
+static inline bool frame_is_still(pfn_t pfn, enum exo_frame_kind kind, uint32_t serial)
+{
+    const struct exo_frame *f = (const struct exo_frame *)(frame_ram.origin + pfn * sizeof(*f));
+
+    return f->kind == kind && f->serial == serial;
+}
+/* The same of a pfn that may be anything. */
 static inline bool frame_is_object(pfn_t pfn, enum exo_frame_kind kind, uint32_t serial)
 {
-    const struct exo_frame *f = &frame_ram.table[pfn - frame_ram.first];
-
-    return frame_is_ram(pfn) && f->kind == kind && f->serial == serial;
+    return frame_is_ram(pfn) && frame_is_still(pfn, kind, serial);
 }
 
 /* Takes `limit` frames out of the parent's share: 0 or -EXO_EQUOTA. */
@@ -134,6 +167,8 @@ struct account *frame_reclaimer(pfn_t pfn);
 bool frame_sharable(pfn_t pfn, const struct account *account);
 /* 0; -EXO_EFULL: it has no room for references; -EXO_EBUSY: it is not sharable. */
 int frame_ref_check(pfn_t pfn, const struct account *account);
+/* The same, and where it is 0 the account has the reference. */
+int frame_ref_checked(pfn_t pfn, const struct account *account);
 
 /* The environment is gone.  Frees its ENV frame when, and as soon as, nothing is charged to it any more. */
 void account_end(struct account *account);

@@ -110,9 +110,14 @@ static int message(struct vcpu *from, struct vcpu *to, uint64_t flags)
 
 /* ---- calls ---------------------------------------------------------------------------------------------- */
 
-static int64_t token_of(const struct vcpu *caller)
+static uint64_t token_make(const struct vcpu *caller, uint32_t serial)
 {
-    return (int64_t)((uint64_t)(caller->call_serial & SERIAL_MASK) << 32 | vcpu_frame(caller));
+    return (uint64_t)(serial & SERIAL_MASK) << 32 | vcpu_frame(caller);
+}
+
+static uint64_t token_of(const struct vcpu *caller)
+{
+    return token_make(caller, caller->call_serial);
 }
 
 /* The caller that waits for this callee's answer under the token, or NULL. */
@@ -121,23 +126,25 @@ static struct vcpu *caller_of(uint64_t token, const struct vcpu *callee)
     pfn_t pfn = (pfn_t)token;
     struct vcpu *caller;
 
-    if (!frame_is_ram(pfn) || frame_entry(pfn)->kind != EXO_FRAME_VCPU)
+    if (!frame_is_ram(pfn) || frame_kind(pfn) != EXO_FRAME_VCPU)
         return NULL;
     caller = frame_address(pfn);
-    if (caller->state != VCPU_CALLING || caller->peer != callee || (uint64_t)token_of(caller) != token ||
+    if (caller->state != VCPU_CALLING || caller->peer != callee || token_of(caller) != token ||
         vcpu_ended(caller))
         return NULL;
     return caller;
 }
 
 /* The callee has the message, and owes the answer. */
-static void called(struct vcpu *caller, struct vcpu *callee)
+static void called(struct cpu *cpu, struct vcpu *caller, struct vcpu *callee, uint64_t badge)
 {
-    caller->call_serial = ++caller->cpu->call_serial;
+    uint32_t serial = ++cpu->call_serial;
+
+    caller->call_serial = serial;
     caller->state = VCPU_CALLING;
+    callee->regs.x[0] = token_make(caller, serial);
+    callee->regs.x[7] = badge;
     list_add_tail(&callee->callers, &caller->queue);
-    callee->regs.x[0] = (uint64_t)token_of(caller);
-    callee->regs.x[7] = caller->gate_badge;
 }
 
 /* Hands the caller's message over: 0, and the callee's registers are those of a returned reply_wait. */
@@ -149,7 +156,7 @@ static int deliver(struct vcpu *caller, struct vcpu *callee)
         return rc;
     vcpu_near(caller);
     list_remove(&caller->queue);
-    called(caller, callee);
+    called(caller->cpu, caller, callee, caller->gate_badge);
     return 0;
 }
 
@@ -218,7 +225,7 @@ int gate_call(struct vcpu *caller)
     return 0;
 }
 
-struct vcpu *gate_call_fast(struct vcpu *caller)
+struct vcpu *gate_call_fast(struct vcpu *caller, switch_call *again, switch_call *long_way)
 {
     struct cpu *cpu = cpu_this();
     struct vcpu *callee;
@@ -226,19 +233,17 @@ struct vcpu *gate_call_fast(struct vcpu *caller)
 
     if (!slice_is_quiet(cpu) || caller->regs.x[7] != EXO_FOREVER ||
         cap_find_inline(&caller->env->owner, caller->regs.x[0], EXO_CAP_GATE, EXO_RIGHT_USE, &gate))
-        return NULL; /* with flags it is no handle */
+        return long_way(caller); /* with flags it is no handle */
     callee = vcpu_of(gate);
-    if (!slice_can_follow(cpu, callee) || callee->state != VCPU_RECEIVING || !space_load(callee->space))
-        return NULL;
+    if (!slice_is_sound(cpu, callee))
+        return slice_unsound(caller, callee, again, long_way);
+    if (!slice_can_follow(callee) || callee->state != VCPU_RECEIVING)
+        return long_way(caller);
     move_words(caller, callee);
     caller->interruptible = false;
-    caller->send_flags = 0;
-    caller->gate_badge = gate->a;
     caller->peer = callee;
-    called(caller, callee);
-    slice_hand_over(cpu, caller, callee);
-    lock_drop(&cpu->lock);
-    return callee;
+    called(cpu, caller, callee, gate->a);
+    return slice_hand_over(cpu, caller, callee);
 }
 
 /* ---- replies -------------------------------------------------------------------------------------------- */
@@ -296,8 +301,7 @@ static bool names_remote(uint64_t token)
 {
     pfn_t pfn = (pfn_t)token;
 
-    return frame_is_ram(pfn) && frame_entry(pfn)->kind == EXO_FRAME_VCPU &&
-           vcpu_is_remote(frame_address(pfn));
+    return frame_is_ram(pfn) && frame_kind(pfn) == EXO_FRAME_VCPU && vcpu_is_remote(frame_address(pfn));
 }
 
 /* Does the answer, or a message that waits, concern more than this CPU's vcpus and their pages? */
@@ -342,22 +346,23 @@ int gate_reply_wait(struct vcpu *callee)
     return 0;
 }
 
-struct vcpu *gate_reply_wait_fast(struct vcpu *callee)
+struct vcpu *gate_reply_wait_fast(struct vcpu *callee, switch_call *again, switch_call *long_way)
 {
     struct cpu *cpu = cpu_this();
     struct vcpu *caller = list_entry(callee->callers.prev, struct vcpu, queue); /* the last to call, mostly */
 
     if (!slice_is_quiet(cpu) || callee->regs.x[7] != EXO_FOREVER || !list_empty(&callee->senders) ||
-        list_empty(&callee->callers) || callee->regs.x[0] != (uint64_t)token_of(caller) ||
-        event_ends_receive(callee) || !slice_can_follow(cpu, caller) || !space_load(caller->space))
-        return NULL; /* with flags it is no token */
+        list_empty(&callee->callers) || callee->regs.x[0] != token_of(caller) || event_ends_receive(callee))
+        return long_way(callee); /* with flags it is no token */
+    if (!slice_is_sound(cpu, caller))
+        return slice_unsound(callee, caller, again, long_way);
+    if (!slice_can_follow(caller))
+        return long_way(callee);
     move_words(callee, caller);
     list_remove(&caller->queue);
     answer(caller);
     callee->state = VCPU_RECEIVING;
-    slice_hand_over(cpu, callee, caller);
-    lock_drop(&cpu->lock);
-    return caller;
+    return slice_hand_over(cpu, callee, caller);
 }
 
 /* ---- ends ----------------------------------------------------------------------------------------------- */

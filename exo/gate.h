@@ -22,10 +22,10 @@ int gate_call(struct vcpu *caller);
 int gate_reply_wait(struct vcpu *callee);
 
 /* The same where it is short: the other side waits on this CPU, nothing comes along, nobody has a deadline, and there is
- * nothing else to do.  Who goes on, with the machine as trap_leave() would leave it, the CPU's lock dropped; or NULL, and
- * nothing has changed. */
-struct vcpu *gate_call_fast(struct vcpu *caller);
-struct vcpu *gate_reply_wait_fast(struct vcpu *callee);
+ * nothing else to do.  Who goes on, with the machine as trap_leave() would leave it, the CPU's lock dropped; or what the long way
+ * returns, and before it nothing has changed.  Once something has to be found out first, and then it is tried `again`. */
+struct vcpu *gate_call_fast(struct vcpu *caller, switch_call *again, switch_call *long_way);
+struct vcpu *gate_reply_wait_fast(struct vcpu *callee, switch_call *again, switch_call *long_way);
 
 /* A vcpu has ended: tells one that queues at it or waits for its answer.  False: there is none left. */
 bool gate_disappoint(struct vcpu *vcpu);

@@ -37,7 +37,6 @@ void irq_init(struct irq *table, struct exo_line *rows)
     shown = rows;
     for (uint32_t row = 0; row < irq_rows(); row++) {
         lines[row].line = row < wired() ? row : arch_msi()->first + (row - wired());
-        list_init(&lines[row].in_vcpu);
         shown[row].line = lines[row].line;
     }
 }

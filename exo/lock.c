@@ -11,6 +11,9 @@ __attribute__((noinline, cold)) void lock_wait(struct exo_lock *lock, uint32_t t
     while (__atomic_load_n(&lock->served, __ATOMIC_ACQUIRE) != ticket)
         arch_relax();
     lock->contended++;
+#ifdef EXO_CHECKED
+    lock_note_taken(lock);
+#endif
 }
 
 #ifdef EXO_CHECKED

@@ -24,22 +24,30 @@ void lock_note_dropped(struct exo_lock *lock);
 bool lock_is_mine(const struct exo_lock *lock);
 #endif
 
-static inline void lock_take(struct exo_lock *lock)
+/* It is ours.  False: it is another's, and lock_wait() with the ticket is to follow at once. */
+static inline __attribute__((always_inline)) bool lock_take_or_queue(struct exo_lock *lock, uint32_t *ticket)
 {
-    uint32_t ticket;
-
 #ifdef EXO_CHECKED
     lock_check_take(lock);
 #endif
-    ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
-    if (__builtin_expect(__atomic_load_n(&lock->served, __ATOMIC_ACQUIRE) != ticket, 0))
-        lock_wait(lock, ticket);
+    *ticket = __atomic_fetch_add(&lock->next, 1, __ATOMIC_RELAXED);
+    if (__builtin_expect(__atomic_load_n(&lock->served, __ATOMIC_ACQUIRE) != *ticket, 0))
+        return false;
 #ifdef EXO_CHECKED
     lock_note_taken(lock);
 #endif
+    return true;
 }
 
-static inline void lock_drop(struct exo_lock *lock)
+static inline __attribute__((always_inline)) void lock_take(struct exo_lock *lock)
+{
+    uint32_t ticket;
+
+    if (!lock_take_or_queue(lock, &ticket))
+        lock_wait(lock, ticket);
+}
+
+static inline __attribute__((always_inline)) void lock_drop(struct exo_lock *lock)
 {
 #ifdef EXO_CHECKED
     lock_note_dropped(lock);

@@ -51,9 +51,13 @@ static void put_number(struct text *t, uint64_t n, unsigned base)
 
 static void put_signed(struct text *t, int64_t n)
 {
-    if (n < 0)
+    uint64_t magnitude = (uint64_t)n;
+
+    if (n < 0) {
         put(t, '-');
-    put_number(t, n < 0 ? 0 - (uint64_t)n : (uint64_t)n, 10);
+        magnitude = -magnitude;
+    }
+    put_number(t, magnitude, 10);
 }
 
 size_t format_text(char *out, size_t size, const char *format, va_list args)

@@ -93,9 +93,9 @@ static bool in_ram(struct tree_range r)
     return false;
 }
 
-void *boot_take_aligned(uint64_t len, uint64_t align, enum exo_frame_kind kind)
+/* As it is; len: whole pages. */
+static void *take_room(uint64_t len, uint64_t align, enum exo_frame_kind kind)
 {
-    len = align_up(len, PAGE_SIZE);
     for (unsigned i = 0; i < nbanks; i++) {
         uint64_t at = align_up(max_u64(banks[i].base, PAGE_SIZE), align);
         const struct taken *in_way;
@@ -104,12 +104,21 @@ void *boot_take_aligned(uint64_t len, uint64_t align, enum exo_frame_kind kind)
             at = align_up(in_way->range.base + in_way->range.len, align);
         if (range_inside(at, len, banks[i].base, banks[i].len)) {
             take((struct tree_range){at, len}, kind);
-            for (uint64_t page = 0; page < len; page += PAGE_SIZE)
-                arch_page_zero(phys_to_virt((paddr_t){at + page}));
             return phys_to_virt((paddr_t){at});
         }
     }
     boot_fail("memory: no room for %lu bytes of kernel tables", len);
+}
+
+void *boot_take_aligned(uint64_t len, uint64_t align, enum exo_frame_kind kind)
+{
+    uint8_t *room;
+
+    len = align_up(len, PAGE_SIZE);
+    room = take_room(len, align, kind);
+    for (uint64_t page = 0; page < len; page += PAGE_SIZE)
+        arch_page_zero(room + page);
+    return room;
 }
 
 void *boot_take(uint64_t len, enum exo_frame_kind kind)
@@ -150,15 +159,15 @@ static void memory_init(void)
 {
     uint64_t start = banks[0].base;
     uint64_t nframes = (ram_end() - start) >> PAGE_SHIFT;
-    struct exo_frame *table = boot_take(nframes * sizeof(*table), EXO_FRAME_INFO);
+    struct exo_frame *table = take_room(nframes * sizeof(*table), PAGE_SIZE, EXO_FRAME_INFO);
+    uint8_t *leaves = boot_take(nframes / FRAME_LEAF, EXO_FRAME_KERNEL);
     uint64_t at = start;
 
     system_info = boot_take(PAGE_SIZE, EXO_FRAME_INFO);
     for (unsigned rank = EXO_LOCK_WORLD; rank < EXO_NLOCK_RANKS; rank++)
         system_info->locks[rank].rank = (uint8_t)rank;
-    frames_init(table, page_number(start), (uint32_t)nframes);
-    info_set(EXO_INFO_FRAMES, virt_to_phys(table),
-             align_up(nframes * sizeof(*table), PAGE_SIZE) >> PAGE_SHIFT);
+    frames_init(table, leaves, page_number(start), (uint32_t)nframes);
+    info_set(EXO_INFO_FRAMES, virt_to_phys(table), nframes / FRAME_LEAF);
     info_set(EXO_INFO_SYSTEM, virt_to_phys(system_info), 1);
     for (unsigned i = 0; i < nbanks; i++) {
         if (banks[i].base > at)
@@ -222,8 +231,11 @@ void kernel_secondary(void)
 
 void cpu_kicked(void)
 {
-    cpu_this()->info->interrupts++;
-    cpu_this()->info->kicks++; /* what there is to do is seen in trap_leave() */
+    struct cpu *cpu = cpu_this();
+
+    cpu->info->interrupts++;
+    cpu->info->kicks++;
+    cpu->resched = 1; /* what there is to do is seen in trap_leave() */
 }
 
 /* Before other CPUs start, which take their part of it. */

@@ -39,11 +39,9 @@ bool notice_pages(struct vcpu *vcpu, uint64_t space, uint64_t va, uint64_t n, ui
 {
     struct notice_range *r = &vcpu->notices.pages;
 
-    if (!(vcpu->notices.due & BIT(EXO_REVOKE_PAGES))) {
+    if (!(vcpu->notices.due & BIT(EXO_REVOKE_PAGES)))
         *r = (struct notice_range){.space = space, .va = va, .npages = n, .deadline = deadline};
-        vcpu->notices.due |= BIT(EXO_REVOKE_PAGES);
-        return true;
-    }
+    vcpu->notices.due |= BIT(EXO_REVOKE_PAGES);
     if (r->space != space || va < r->va || va > r->va + r->npages * PAGE_SIZE)
         return false;
     r->npages = max_u64(r->npages, ((va - r->va) >> PAGE_SHIFT) + n);

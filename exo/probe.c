@@ -32,7 +32,7 @@ static struct vcpu *caller_named(uint64_t token)
 {
     pfn_t pfn = (pfn_t)token;
 
-    return frame_is_ram(pfn) && frame_entry(pfn)->kind == EXO_FRAME_VCPU ? frame_address(pfn) : NULL;
+    return frame_is_ram(pfn) && frame_kind(pfn) == EXO_FRAME_VCPU ? frame_address(pfn) : NULL;
 }
 
 /* Whom a call is about to do something to. */
@@ -61,7 +61,9 @@ static void put_look(struct cpu *cpu, const struct trace_look *look, enum exo_tr
 
 static void look_after(struct cpu *cpu, const struct trace_look *look)
 {
-    if (!look->vcpu || !frame_is_object(vcpu_frame(look->vcpu), EXO_FRAME_VCPU, look->serial) ||
+    /* By where it was: what stands there may be another's now. */
+    if (!look->vcpu ||
+        !frame_is_object(paddr_to_pfn(virt_to_phys(look->vcpu)), EXO_FRAME_VCPU, look->serial) ||
         vcpu_ended(look->vcpu))
         return;
     if (look->waited && !waits(look->vcpu))

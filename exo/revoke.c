@@ -303,12 +303,11 @@ static bool visit(struct env *env, unsigned *looks)
 static void walk_begin(struct env_reclaim *r)
 {
     r->at = system_info->first_frame;
-    r->va_at = 0;
     r->left = false;
     r->taking = arch_time() >= r->deadline;
 }
 
-/* True: it has come to its end. */
+/* True: it has come to its end.  Frames without entries are nobody's. */
 static bool walk_piece(struct env *env)
 {
     struct env_reclaim *r = &env->reclaim;
@@ -316,7 +315,9 @@ static bool walk_piece(struct env *env)
 
     while (looks && r->at - system_info->first_frame < system_info->nframes) {
         looks--;
-        if (visit(env, &looks)) {
+        if ((r->at - system_info->first_frame) % FRAME_LEAF == 0 && frame_leaf(r->at) != FRAME_WRITTEN) {
+            r->at += FRAME_LEAF;
+        } else if (visit(env, &looks)) {
             r->at++;
             r->va_at = 0;
         }

@@ -11,6 +11,7 @@ bool (*slice_expired)(struct vcpu *vcpu);
 void slice_init(struct cpu *cpu)
 {
     cpu->timer_at = EXO_FOREVER;
+    cpu->resched = 1; /* nobody has been chosen yet */
     cpu->slot_ticks = arch_time_hz() / 1000000 * SLOT_US;
     if (cpu->slot_ticks == 0)
         cpu->slot_ticks = 1;
@@ -98,13 +99,15 @@ void slice_urgent(struct vcpu *vcpu)
 {
     struct cpu *cpu = vcpu->cpu;
 
-    bool interrupts = cpu->current && slot_owner(cpu) != cpu->current;
-
-    if (interrupts)
-        slice_ready_first(slice_leave()); /* it goes on right after */
-    slice_ready_first(vcpu);
-    cpu->borrows = interrupts;
-    cpu->resched = 1;
+    if (!cpu->current || slot_owner(cpu) == cpu->current) {
+        slice_ready_first(vcpu);
+        cpu->borrows = false;
+        cpu->resched = 1;
+        return;
+    }
+    slice_ready_first(slice_leave()); /* it goes on right after */
+    slice_run(vcpu);
+    cpu->borrows = true;
 }
 
 struct vcpu *slice_leave(void)
@@ -125,9 +128,26 @@ void slice_run(struct vcpu *vcpu)
     struct cpu *cpu = vcpu->cpu;
 
     ASSERT(cpu->current == NULL && cpu == cpu_this());
-    vcpu->state = VCPU_RUNNING;
-    cpu->current = vcpu;
-    slice_show(cpu, vcpu);
+    slice_enter(cpu, vcpu);
+    fp_follow(cpu, vcpu);
+}
+
+__attribute__((noinline)) struct vcpu *slice_unsound(struct vcpu *current, struct vcpu *to,
+                                                     switch_call *again, switch_call *long_way)
+{
+    struct cpu *cpu = cpu_this();
+
+    if (vcpu_is_remote(to) || vcpu_ended(to) || !space_has_asid(cpu, to->space))
+        return long_way(current);
+    __atomic_store_n(&to->sound, cpu->epoch, __ATOMIC_RELAXED);
+    return again(current);
+}
+
+__attribute__((noinline)) struct vcpu *slice_foresee(struct cpu *cpu, struct vcpu *to)
+{
+    fp_foresee(cpu, to);
+    lock_drop(&cpu->lock);
+    return to;
 }
 
 void slice_lend(struct vcpu *to)
@@ -265,7 +285,8 @@ void slice_timer(void)
     slot_update(cpu, now);
     if (slot_over)
         turn(cpu);
-    cpu->timer_at = 0; /* it fired: whatever it is set to next is news */
+    cpu->timer_at = 0; /* it fired: whatever it is set to next is news, */
+    cpu->resched = 1;  /* and that is on the way out */
     if (!list_empty(&cpu->endings))
         cpu_attend(cpu);
 }

@@ -7,7 +7,7 @@
 #ifndef EXO_SLICE_H
 #define EXO_SLICE_H
 
-#include "vcpu.h"
+#include "fp.h"
 
 #define SLOT_US 1000u
 
@@ -35,42 +35,57 @@ static inline bool slice_is_quiet(const struct cpu *cpu)
 {
     return ARCH_FAST_PATHS && !cpu_has_chores(cpu) && !cpu->trace.on;
 }
-/* May it go on as it is: it is this CPU's, nobody has ended it, no deadline is to be forgotten, no upcall to be delivered?
- * (Of another CPU's vcpu nothing but that it is one may be read.) */
-static inline bool slice_can_follow(const struct cpu *cpu, const struct vcpu *to)
+/* Is it known to be this CPU's, alive, in a space that has an ASID here?  (vcpu->sound) */
+static inline bool slice_is_sound(const struct cpu *cpu, const struct vcpu *to)
 {
-    return to->cpu == cpu && !vcpu_ended(to) && !deadline_is_set(&to->deadline) && !vcpu_upcall_due(to);
+    return __atomic_load_n(&to->sound, __ATOMIC_RELAXED) == cpu->epoch;
 }
+/* Where it is not known, a jump from a fast path: finds out, and then tries it again, or goes the long way. */
+struct vcpu *slice_unsound(struct vcpu *current, struct vcpu *to, switch_call *again, switch_call *long_way);
+/* May one that is sound go on as it is: no deadline is to be forgotten, no upcall to be delivered?
+ * (Of another CPU's vcpu nothing but that it is not sound may be read.) */
+static inline bool slice_can_follow(const struct vcpu *to)
+{
+    return !deadline_is_set(&to->deadline) && !vcpu_upcall_due(to);
+}
+/* The rest of slice_hand_over() for who has lately used FP registers. */
+struct vcpu *slice_foresee(struct cpu *cpu, struct vcpu *to);
 /* From now on the CPU's time is another's, or nobody's; what passed goes to the last one's ticks.  Meanwhile those who
  * read the tables see `since` 0, so that they count no time twice. */
 static inline void slice_account(struct cpu *cpu, uint64_t *ticks)
 {
     struct exo_cpu_info *info = cpu->info;
-    uint64_t now = arch_time(), passed = now - info->since;
+    uint64_t now = arch_time_about(), passed = now - info->since;
 
     __atomic_store_n(&info->since, 0, __ATOMIC_RELAXED);
     __atomic_store_n(ticks, *ticks + passed, __ATOMIC_RELEASE);
     __atomic_store_n(&info->since, now, __ATOMIC_RELEASE);
 }
 
-/* `to` runs: so it says in the tables. */
-static inline void slice_show(struct cpu *cpu, const struct vcpu *to)
+/* The machine is to's, but for FP registers and the space: the latter is loaded on the way out. */
+static inline __attribute__((always_inline)) void slice_enter(struct cpu *cpu, struct vcpu *to)
 {
     struct exo_cpu_info *info = cpu->info;
 
-    info->switches++;
-    info->running = to->names;
-}
-/* On a quiet CPU, the machine is to's, in from's place, whose state is the caller's to set. */
-static inline __attribute__((always_inline)) void slice_hand_over(struct cpu *cpu, struct vcpu *from,
-                                                                  struct vcpu *to)
-{
-    slice_account(cpu, from->ticks);
     to->state = VCPU_RUNNING;
     cpu->current = to;
-    slice_show(cpu, to);
-    cpu_fp_follow(cpu);
+    info->switches++;
+    info->running = to->names;
     arch_set_vcpu_pointer(to->page_va);
+}
+/* The end of a fast path: on a quiet CPU, from's time is to's now, and all of the machine; from's state is the caller's to
+ * set.  Drops the CPU's lock; returns `to`. */
+static inline __attribute__((always_inline)) struct vcpu *slice_hand_over(struct cpu *cpu, struct vcpu *from,
+                                                                          struct vcpu *to)
+{
+    slice_account(cpu, from->ticks);
+    slice_enter(cpu, to);
+    space_load_known(cpu, to->space);
+    if (__builtin_expect(fp_is_foreseen(cpu, to), 0))
+        return slice_foresee(cpu, to);
+    fp_enable(cpu, cpu->fp_owner == to);
+    lock_drop(&cpu->lock);
+    return to;
 }
 
 /* Makes sure that there is a current vcpu, the owner of the slot if he is ready.  False: nobody is ready. */

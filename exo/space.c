@@ -235,22 +235,14 @@ void run_drop(struct space *space)
     space->run = (struct space_run){0};
 }
 
-/* Is it in no MMU?  Those CPUs that have it there are told to take it out; none of them runs a vcpu in it. */
-static bool unloaded(struct space *space)
+/* Is it in some CPU's MMU?  None of them runs a vcpu in it: such a CPU is inside the kernel, waits for the world, and loads
+ * another space, or none, before it leaves. */
+static bool is_loaded(const struct space *space)
 {
-    bool done = true;
-
-    for (unsigned i = 0; i < ncpus; i++) {
-        if (cpus[i].loaded != space)
-            continue;
-        if (&cpus[i] == cpu_this()) {
-            space_unload();
-        } else {
-            arch_cpu_kick(&cpus[i]);
-            done = false;
-        }
-    }
-    return done;
+    for (unsigned i = 0; i < ncpus; i++)
+        if (cpus[i].loaded == space)
+            return true;
+    return false;
 }
 
 static void space_free(struct space *space)
@@ -274,7 +266,7 @@ bool space_end_step(struct space *space)
         space_unbind(space, space->cursor, (system_info->table_va - space->cursor) >> PAGE_SHIFT, false);
         return false;
     }
-    if (space->cursor < system_info->table_va || !unloaded(space))
+    if (space->cursor < system_info->table_va || is_loaded(space))
         return false;
     space_free(space);
     return true;
@@ -539,6 +531,67 @@ static int copy(struct space *dst, uint64_t va, struct space *src, uint64_t sva,
     return 0;
 }
 
+/* ---- one page ------------------------------------------------------------------------------------------------
+ * Most ranges are.  Each of these does what the range's function would, where all is there and nothing in the way; false: it is
+ * not so, and nothing has changed. */
+
+static bool map_one(struct space *dst, uint64_t va, struct space *src, uint64_t sva, unsigned prot,
+                    unsigned max)
+{
+    const pte_t *from = table_walk(src->root, sva, 0);
+    pte_t *to = table_walk(dst->root, va, 0);
+    pte_t pte = from ? *from : 0;
+
+    if (!ARCH_FAST_PATHS || !pte || !to || *to || dst->ending || tlb_lazy_any(&dst->lazy) ||
+        (prot | max) & ~pte_max(pte) || !pte_is_counted(pte) ||
+        frame_ref_checked(paddr_to_pfn(pte_paddr(pte)), dst->account))
+        return false;
+    entry_set(to, pte_leaf(pte_paddr(pte), prot, max, MEMORY_NORMAL));
+    dst->nbound++;
+    arch_table_sync();
+    return true;
+}
+
+static void sync_one(struct space *space, uint64_t va)
+{
+    if (!space_in_tlb(space)) {
+        arch_table_sync();
+        return;
+    }
+    flush_page(space, va);
+    arch_tlb_sync(only_here(space));
+}
+
+static bool protect_one(struct space *space, uint64_t va, unsigned prot)
+{
+    pte_t *entry = table_walk(space->root, va, 0);
+
+    if (!ARCH_FAST_PATHS || !entry || !*entry || prot & ~pte_max(*entry))
+        return false;
+    *entry = pte_protected(*entry, prot);
+    sync_one(space, va);
+    return true;
+}
+
+static bool unbind_one(struct space *space, uint64_t va)
+{
+    pte_t *entry = table_walk(space->root, va, 0);
+    pte_t pte = entry ? *entry : 0;
+    bool emptied;
+
+    if (!ARCH_FAST_PATHS || !pte || !pte_is_counted(pte))
+        return false;
+    emptied = entry_set(entry, 0);
+    space->nbound--;
+    sync_one(space, va);
+    frame_unref(paddr_to_pfn(pte_paddr(pte))); /* only now may anybody else have it */
+    if (emptied)
+        tables_trim(space, va);
+    return true;
+}
+
+/* ---- ranges ------------------------------------------------------------------------------------------------- */
+
 /* A piece of n pages, or a large page. */
 static int64_t map(struct space *dst, uint64_t va, struct space *src, uint64_t sva, uint64_t n, unsigned prot,
                    unsigned max)
@@ -586,7 +639,7 @@ int64_t space_map(struct space *dst, uint64_t va, struct space *src, uint64_t sv
     int64_t rc;
 
     lock_both(dst, src);
-    rc = map(dst, va, src, sva, n, prot, max);
+    rc = n == 1 && map_one(dst, va, src, sva, prot, max) ? 1 : map(dst, va, src, sva, n, prot, max);
     drop_both(dst, src);
     return rc;
 }
@@ -653,7 +706,7 @@ static int64_t protect(struct space *space, uint64_t va, uint64_t asked, unsigne
         uint64_t at = va + i * PAGE_SIZE;
 
         entry = table_step(space->root, entry, at);
-        *entry = pte_leaf(pte_paddr(*entry), prot, pte_max(*entry), pte_memory(*entry));
+        *entry = pte_protected(*entry, prot);
         if (flush)
             flush_page(space, at);
     }
@@ -671,7 +724,7 @@ int64_t space_protect(struct space *space, uint64_t va, uint64_t n, unsigned pro
     int64_t rc;
 
     lock_take(&space->lock);
-    rc = protect(space, va, n, prot, lazy);
+    rc = n == 1 && !lazy && protect_one(space, va, prot) ? 1 : protect(space, va, n, prot, lazy);
     lock_drop(&space->lock);
     return rc;
 }
@@ -681,7 +734,7 @@ int64_t space_unbind(struct space *space, uint64_t va, uint64_t n, bool lazy)
     int64_t done;
 
     lock_take(&space->lock);
-    done = (int64_t)unbind(space, va, space_piece(n), lazy);
+    done = n == 1 && !lazy && unbind_one(space, va) ? 1 : (int64_t)unbind(space, va, space_piece(n), lazy);
     if (done == 0 && n)
         done = large_unbind(space, va, n, lazy);
     lock_drop(&space->lock);
@@ -774,11 +827,16 @@ static bool space_enter(struct space *space)
     return true;
 }
 
+bool space_has_asid(const struct cpu *cpu, const struct space *space)
+{
+    return space_in_tlb(space) && __atomic_load_n(&space->cpus, __ATOMIC_RELAXED) & 1ull << cpu->id;
+}
+
 bool space_load_other(struct space *space)
 {
     struct cpu *cpu = cpu_this();
 
-    if (!space_in_tlb(space) || !(__atomic_load_n(&space->cpus, __ATOMIC_RELAXED) & 1ull << cpu->id)) {
+    if (!space_has_asid(cpu, space)) {
         bool entered;
 
         lock_take(&space->lock);

@@ -117,6 +117,16 @@ void space_sync(struct space *space, uint64_t va, uint64_t n);
 /* Puts the space into this CPU's MMU, with an ASID that no other live space has.  False: they ran out; it takes
  * spaces_rollover(). */
 bool space_load_other(struct space *space);
+/* Can this CPU have it without more ado? */
+bool space_has_asid(const struct cpu *cpu, const struct space *space);
+/* The same, of one that has an ASID here. */
+static inline void space_load_known(struct cpu *cpu, struct space *space)
+{
+    if (cpu->loaded == space)
+        return;
+    cpu->loaded = space;
+    arch_space_load(pfn_to_paddr(space->root), space->asid);
+}
 /* (One that is loaded keeps its ASID, whatever happens to others'.) */
 static inline bool space_load(struct space *space)
 {

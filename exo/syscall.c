@@ -24,7 +24,9 @@ static int find(uint64_t handle, enum exo_cap_type type, unsigned rights, struct
 }
 
 /* A space by handle, and a range in it. */
-static int find_range(uint64_t handle, unsigned rights, uint64_t va, uint64_t n, struct space **out)
+static inline __attribute__((always_inline)) int find_range_inline(uint64_t handle, unsigned rights,
+                                                                   uint64_t va, uint64_t n,
+                                                                   struct space **out)
 {
     struct cap *cap;
     int rc = cap_find_inline(&self()->owner, handle, EXO_CAP_SPACE, rights, &cap);
@@ -35,6 +37,12 @@ static int find_range(uint64_t handle, unsigned rights, uint64_t va, uint64_t n,
         return -EXO_ERANGE;
     *out = frame_address(cap->object);
     return 0;
+}
+
+__attribute__((noinline)) static int find_range(uint64_t handle, unsigned rights, uint64_t va, uint64_t n,
+                                                struct space **out)
+{
+    return find_range_inline(handle, rights, va, n, out);
 }
 
 /* ---- modes ------------------------------------------------------------------------------------------------ */
@@ -137,16 +145,29 @@ static inline __attribute__((always_inline)) void end_plain(void)
     static struct vcpu *call_##name(struct vcpu *current)                                                    \
         SWITCH_FROM(begin_##mode(), name) static int do_##name(struct vcpu *current)
 
+/* The same, but first `fast` is tried.  All that it calls it jumps to, so that it needs no stack. */
 #define FAST_CALL(name, fast)                                                                                \
     static int do_##name(struct vcpu *current);                                                              \
     static __attribute__((noinline)) struct vcpu *name##_slowly(struct vcpu *current)                        \
-        SWITCH_FROM(may_begin(), name) static struct vcpu *call_##name(struct vcpu *current)                 \
+        SWITCH_FROM(may_begin(), name) static                                                                \
+        __attribute__((noinline, cold)) struct vcpu *name##_waits(struct vcpu *current, uint32_t ticket)     \
     {                                                                                                        \
-        struct vcpu *next;                                                                                   \
+        lock_wait(&cpu_this()->lock, ticket);                                                                \
+        return name##_slowly(current);                                                                       \
+    }                                                                                                        \
+    static struct vcpu *call_##name(struct vcpu *current);                                                   \
+    static __attribute__((noinline)) struct vcpu *name##_again(struct vcpu *current)                         \
+    {                                                                                                        \
+        local_leave();                                                                                       \
+        return call_##name(current);                                                                         \
+    }                                                                                                        \
+    static struct vcpu *call_##name(struct vcpu *current)                                                    \
+    {                                                                                                        \
+        uint32_t ticket;                                                                                     \
                                                                                                              \
-        local_enter();                                                                                       \
-        next = fast(current);                                                                                \
-        return __builtin_expect(next != NULL, 1) ? next : name##_slowly(current);                            \
+        if (!lock_take_or_queue(&cpu_this()->lock, &ticket))                                                 \
+            return name##_waits(current, ticket);                                                            \
+        return fast(current, name##_again, name##_slowly);                                                   \
     }                                                                                                        \
     static int do_##name(struct vcpu *current)
 
@@ -195,7 +216,7 @@ CALL5(local, page_alloc, space_handle, va, n, want, flags)
 {
     struct frame_want decoded;
     struct space *space;
-    int rc = find_range(space_handle, EXO_RIGHT_USE, va, n, &space);
+    int rc = find_range_inline(space_handle, EXO_RIGHT_USE, va, n, &space);
 
     if (!rc)
         rc = decode_want(want, flags, &decoded);
@@ -211,12 +232,12 @@ CALL6(local, page_map, dst_handle, va, src_handle, sva, n, prot)
     uint64_t max = prot >> EXO_PROT_MAX_SHIFT;
     bool same = src_handle == dst_handle; /* found once is enough */
     struct space *dst, *src;
-    int rc = find_range(dst_handle, EXO_RIGHT_USE | (same ? EXO_RIGHT_READ : 0), va, n, &dst);
+    int rc = find_range_inline(dst_handle, EXO_RIGHT_USE | (same ? EXO_RIGHT_READ : 0), va, n, &dst);
 
     prot &= (1u << EXO_PROT_MAX_SHIFT) - 1;
     src = dst;
     if (!rc && !same)
-        rc = find_range(src_handle, EXO_RIGHT_READ, sva, n, &src);
+        rc = find_range_inline(src_handle, EXO_RIGHT_READ, sva, n, &src);
     else if (!rc && !space_range_ok(sva, n))
         rc = -EXO_ERANGE;
     if (rc)
@@ -229,7 +250,7 @@ CALL6(local, page_map, dst_handle, va, src_handle, sva, n, prot)
 CALL4(local, page_protect, space_handle, va, n, prot)
 {
     struct space *space;
-    int rc = find_range(space_handle, EXO_RIGHT_USE, va, n, &space);
+    int rc = find_range_inline(space_handle, EXO_RIGHT_USE, va, n, &space);
     bool lazy = prot & EXO_LAZY;
 
     prot &= ~(uint64_t)EXO_LAZY;
@@ -241,7 +262,7 @@ CALL4(local, page_protect, space_handle, va, n, prot)
 CALL4(local, page_unmap, space_handle, va, n, flags)
 {
     struct space *space;
-    int rc = find_range(space_handle, EXO_RIGHT_USE, va, n, &space);
+    int rc = find_range_inline(space_handle, EXO_RIGHT_USE, va, n, &space);
 
     if (!rc && flags & ~(uint64_t)EXO_LAZY)
         rc = -EXO_EINVAL;
@@ -338,6 +359,7 @@ static int space_switch(struct vcpu *vcpu, uint64_t handle)
     if (space->ending)
         return -EXO_EDEAD;
     vcpu_enter(vcpu, space);
+    cpu_this()->resched = 1; /* it is to be loaded */
     return 0;
 }
 
@@ -578,7 +600,7 @@ static int yield_to(struct vcpu *current, uint64_t handle, struct vcpu **to)
 }
 
 /* To somebody who only waits for his turn here. */
-static struct vcpu *yield_fast(struct vcpu *current)
+static struct vcpu *yield_fast(struct vcpu *current, switch_call *again, switch_call *long_way)
 {
     struct cpu *cpu = cpu_this();
     struct vcpu *to;
@@ -586,17 +608,17 @@ static struct vcpu *yield_fast(struct vcpu *current)
 
     if (!slice_is_quiet(cpu) ||
         cap_find_inline(&current->env->owner, current->regs.x[0], EXO_CAP_VCPU, EXO_RIGHT_USE, &cap))
-        return NULL; /* 0 is no handle */
+        return long_way(current); /* 0 is no handle */
     to = vcpu_of(cap);
-    if (!slice_can_follow(cpu, to) || to->state != VCPU_READY || !space_load(to->space))
-        return NULL;
+    if (!slice_is_sound(cpu, to))
+        return slice_unsound(current, to, again, long_way);
+    if (!slice_can_follow(to) || to->state != VCPU_READY)
+        return long_way(current);
     list_remove(&to->queue);
     vcpu_result(current, 0);
     current->state = VCPU_READY;
     list_add_tail(&cpu->ready, &current->queue);
-    slice_hand_over(cpu, current, to);
-    local_leave();
-    return to;
+    return slice_hand_over(cpu, current, to);
 }
 
 FAST_CALL(yield, yield_fast)
@@ -678,7 +700,7 @@ CALL2(world, event_create, vcpu, mask)
 CALL2(local, signal, handle, bits)
 {
     struct cap *cap;
-    int rc = find(handle, EXO_CAP_EVENT, EXO_RIGHT_USE, &cap);
+    int rc = cap_find_inline(&self()->owner, handle, EXO_CAP_EVENT, EXO_RIGHT_USE, &cap);
 
     if (rc)
         return rc;
@@ -767,7 +789,7 @@ CALL1(world, cap_revoke, handle)
 static int find_line(uint64_t handle, uint64_t line)
 {
     struct cap *cap;
-    int rc = find(handle, EXO_CAP_IRQ, EXO_RIGHT_USE, &cap);
+    int rc = cap_find_inline(&self()->owner, handle, EXO_CAP_IRQ, EXO_RIGHT_USE, &cap);
 
     if (rc)
         return rc;
@@ -979,7 +1001,12 @@ CALL5(local, info_map, handle, table, first, space_handle, va)
         rc = find_range(space_handle, EXO_RIGHT_USE, va, 1, &space);
     if (!rc)
         rc = info_page(table, first, &pa);
-    return rc ? rc : space_bind_fixed(space, va, pa, 1, EXO_PROT_READ, MEMORY_NORMAL);
+    if (rc)
+        return rc;
+    frame_need(paddr_to_pfn(pa));
+    if (table == EXO_INFO_FRAMES)
+        frame_need(frame_ram.first + (pfn_t)(first * FRAME_LEAF));
+    return space_bind_fixed(space, va, pa, 1, EXO_PROT_READ, MEMORY_NORMAL);
 }
 
 /* The CPU's own ring: it takes no lock. */

@@ -10,7 +10,6 @@
 #include "vcpu.h"
 
 typedef int64_t plain_call(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
-typedef struct vcpu *switch_call(struct vcpu *current);
 
 extern switch_call *const syscall_switch_table[EXO_NSWITCH];
 extern plain_call *const syscall_plain_table[EXO_NCALLS - EXO_NSWITCH];

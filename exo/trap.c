@@ -45,20 +45,6 @@ void trap_exception(enum exo_exception kind, uint64_t syndrome)
         end_current(EXO_END_UPCALL, EXO_UPCALL_EXCEPTION, kind);
 }
 
-void trap_fp(void)
-{
-    struct cpu *cpu = cpu_this();
-    struct vcpu *vcpu = cpu->current;
-
-    cpu_fp_enable(cpu, true);
-    if (cpu->fp_owner == vcpu)
-        return;
-    if (cpu->fp_owner)
-        arch_fp_save(&cpu->fp_owner->fp);
-    arch_fp_load(&vcpu->fp);
-    cpu->fp_owner = vcpu;
-}
-
 /* Work that others left for this CPU, and what local mode could not finish. */
 static void chores(struct cpu *cpu)
 {
@@ -131,14 +117,11 @@ static bool settled(const struct cpu *cpu)
     return vcpu && !cpu_has_chores(cpu) && !vcpu_upcall_due(vcpu) && space_load(vcpu->space);
 }
 
-struct vcpu *trap_leave(void)
+__attribute__((noinline)) static struct vcpu *leave(struct cpu *cpu)
 {
-    struct cpu *cpu = cpu_this();
-
     if (__builtin_expect(!settled(cpu), 0))
         settle(cpu);
-    cpu_fp_follow(cpu);
-    arch_set_vcpu_pointer(cpu->current->page_va);
+    __atomic_store_n(&cpu->current->sound, cpu->epoch, __ATOMIC_RELAXED);
     slice_arm();
     cpu->info->calls = cpu->calls;
     cpu->info->lock_taken = cpu->lock.served;
@@ -148,10 +131,26 @@ struct vcpu *trap_leave(void)
     return cpu->current;
 }
 
+/* Is the machine still as whoever ran last needs it? */
+static bool undisturbed(const struct cpu *cpu)
+{
+    return ARCH_FAST_PATHS && !cpu->resched && !cpu_is_called(cpu);
+}
+
+struct vcpu *trap_leave(void)
+{
+    struct cpu *cpu = cpu_this();
+
+    if (!undisturbed(cpu) || vcpu_upcall_due(cpu->current))
+        return leave(cpu);
+    local_leave();
+    return cpu->current;
+}
+
 struct vcpu *trap_leave_plain(void)
 {
     local_enter();
-    return trap_leave();
+    return leave(cpu_this());
 }
 
 struct vcpu *trap_irq(void)
@@ -159,4 +158,20 @@ struct vcpu *trap_irq(void)
     local_enter();
     arch_irq_dispatch();
     return trap_leave();
+}
+
+struct exo_regs *trap_resume(void)
+{
+    struct cpu *cpu = cpu_this();
+    struct vcpu *vcpu = cpu->current;
+    struct exo_vcpu_page *page = NULL;
+
+    local_enter();
+    if (undisturbed(cpu) && !vcpu_upcall_waits(vcpu)) {
+        page = vcpu->page;
+        page->upcall_masked = 0;
+        cpu->calls++;
+    }
+    local_leave();
+    return page ? &page->regs : NULL;
 }

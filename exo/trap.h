@@ -10,13 +10,14 @@
 /* In local mode: the current vcpu could not reach `va`; wanted: the bits of enum exo_prot that the access needed. */
 void trap_page_fault(uint64_t va, unsigned wanted);
 void trap_exception(enum exo_exception kind, uint64_t syndrome);
-/* The current vcpu touched FP/SIMD registers while they were off. */
-void trap_fp(void);
 /* Chooses who runs, and makes the machine his: the vcpu whose registers are to be loaded.  Drops the CPU's lock. */
 struct vcpu *trap_leave(void);
 
 /* From entry code, no lock held: the slow way out of a plain call; an interrupt. */
 struct vcpu *trap_leave_plain(void);
 struct vcpu *trap_irq(void);
+/* The call resume, its caller's registers not saved: those to load, with arch_regs_sanitize()'s care, as the shared page may
+ * change meanwhile.  NULL: nothing has changed, and the call is to be done as any other. */
+struct exo_regs *trap_resume(void);
 
 #endif

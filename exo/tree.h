@@ -9,11 +9,13 @@ struct tree_range {
     uint64_t base, len;
 };
 
-/* Takes a blob of at most `room` bytes for the tree of this machine. */
-void tree_open(const void *blob, uint64_t room);
-/* Before that: looks at a tree whose header alone is sound, so that tree_open's complaint finds a console.  libfdt
- * stays inside the blob whatever it holds.  False: not even that. */
+/* Walks through a blob of at most `room` bytes.  True: its header is sound, and questions stay inside the blob whatever it
+ * holds, so that a complaint finds a console.  False: not even that. */
 bool tree_peek(const void *blob, uint64_t room);
+/* Takes what was peeked at last for the tree of this machine; boot_fail where it is none, or damaged. */
+void tree_accept(void);
+/* Both. */
+void tree_open(const void *blob, uint64_t room);
 const void *tree_blob(uint32_t *len_bytes);
 /* How many bytes of it say something; to where there is room for those. */
 uint32_t tree_used(void);

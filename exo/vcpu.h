@@ -45,6 +45,9 @@ struct vcpu {
     uint64_t *ticks;     /* in its frame's entry */
     struct exo_running names;
     struct list in_env;
+    uint64_t
+        sound; /* atomic; its CPU's epoch when it last went to user mode: as long as that stands, its environment has not
+                     * ended, and its space has an ASID there */
     enum vcpu_state state;
     struct list queue; /* READY: in cpu->ready; SENDING: in peer->senders; CALLING: in peer->callers */
     struct deadline deadline;
@@ -67,10 +70,15 @@ struct vcpu {
     uint32_t nslots;
     uint32_t
         traced; /* by which its entry into the kernel was, and so will be its way back: trace.session; 0: none */
+    uint8_t fp_turns; /* fp.h: turns that begin with its FP registers, and one more without; 0: it asks */
+    uint8_t fp_grant; /* how many it was given last */
     struct arch_fp fp;
 };
 _Static_assert(sizeof(struct vcpu) <= PAGE_SIZE, "a vcpu is one frame");
 _Static_assert(offsetof(struct vcpu, regs) == 0, "entry code saves registers at the start");
+
+/* A switching call of the current vcpu: syscall.h. */
+typedef struct vcpu *switch_call(struct vcpu *current);
 
 /* In pairs, which the compiler moves by a load and a store each; all at once would be a call of memcpy. */
 static inline void regs_copy(struct exo_regs *to, const struct exo_regs *from)
@@ -125,12 +133,19 @@ void vcpu_result(struct vcpu *vcpu, int64_t result);
 /* Enters the vcpu's upcall handler, its registers going to the shared page.  It must be unmasked, and running or
  * about to.  False: no entry is set, and nothing has changed. */
 bool vcpu_upcall(struct vcpu *vcpu, enum exo_reason reason, uint64_t info, uint64_t detail);
-/* Has it something to be told of now? */
+/* Has it something to be told of, once that is not masked? */
+static inline bool vcpu_upcall_waits(const struct vcpu *vcpu)
+{
+    const volatile struct exo_vcpu_page *page = vcpu->page;
+
+    return page->events & page->upcall_events || vcpu->notices.due;
+}
+/* And now? */
 static inline bool vcpu_upcall_due(const struct vcpu *vcpu)
 {
     const volatile struct exo_vcpu_page *page = vcpu->page;
 
-    return (page->events & page->upcall_events || vcpu->notices.due) && !page->upcall_masked;
+    return vcpu_upcall_waits(vcpu) && !page->upcall_masked;
 }
 /* Delivers a REVOKE or EVENT upcall if one is due; *due: the events.  False as above. */
 bool vcpu_upcall_pending(struct vcpu *vcpu, uint64_t *due);

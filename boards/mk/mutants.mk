@@ -41,4 +41,4 @@ check-mutants: mutants-base
 	@tests/mutants/run seeded $(MUTANT)
 mutate: mutants-base
 	@tests/mutants/run mutate $(if $(FILE),'FILE=$(FILE)') $(if $(SAMPLE),SAMPLE=$(SAMPLE)) $(if $(SEED),SEED=$(SEED)) \
-	    $(if $(QUICK),QUICK=1) $(if $(SECONDS),SECONDS=$(SECONDS))
+	    $(if $(QUICK),QUICK=1) $(if $(SECONDS),SECONDS=$(SECONDS)) $(if $(JOBS),JOBS=$(JOBS))

@@ -21,6 +21,7 @@ enum memory_type { MEMORY_NORMAL, MEMORY_DEVICE };
  *   struct cpu *cpu_this(void);
  *   void *phys_to_virt(paddr_t);  paddr_t virt_to_phys(const void *);     RAM only
  *   uint64_t arch_time(void);                                            the counter that user mode reads too
+ *   uint64_t arch_time_about(void);                                      as of some instruction nearby: for accounts
  *   bool arch_irq_pending(void);                                         would an interrupt be taken now?
  *   bool arch_irqs_off(void);                                            are they held off, as always in the kernel?
  *   void arch_relax(void);                                               in a loop that waits for another CPU
@@ -145,8 +146,8 @@ void arch_set_vcpu_pointer(uint64_t va);
 
 /* FP/SIMD moves lazily: user access traps while it is off. */
 void arch_fp_enable(bool on);
-void arch_fp_save(struct arch_fp *fp);
-void arch_fp_load(const struct arch_fp *fp);
+/* Saves what the registers hold (from NULL: it is nobody's), and loads others. */
+void arch_fp_switch(struct arch_fp *from, const struct arch_fp *to);
 void arch_fp_init(struct arch_fp *fp);
 
 /* The kernel's console: panics and boot failures only. */

@@ -13,6 +13,7 @@
 #define EXO_CALLS_H
 
 #define EXO_SWITCH_CALLS(X)                                                                                  \
+    X(resume, 0, "", "load the context in the vcpu page and unmask upcalls")                                 \
     X(call, 8, "gate, m0, m1, m2, m3, m4, m5, deadline",                                                     \
       "send six words through a gate, lend the slice, and wait for the reply")                               \
     X(reply_wait, 8, "token, m0, m1, m2, m3, m4, m5, deadline",                                              \
@@ -20,7 +21,6 @@
     X(wait, 2, "mask, deadline",                                                                             \
       "sleep until an event bit of the mask is set or the counter reaches the deadline")                     \
     X(yield, 1, "vcpu", "give the rest of the slice to a virtual processor (0: to whoever is next)")         \
-    X(resume, 0, "", "load the context in the vcpu page and unmask upcalls")                                 \
     X(env_exit, 1, "status", "end this environment; never returns")                                          \
     X(env_stop, 1, "env", "stop all virtual processors of an environment")                                   \
     X(env_destroy, 1, "env", "take an environment down; returns 1 while something is left, 0 when done")     \

@@ -5,13 +5,15 @@
 #include <string.h>
 
 #include "cpu.h"
+#include "dma.h"
 #include "exo_small.h"
-#include "irq.h"
+#include "msi.h"
 #include "slice.h"
 
 #define FRAMES_MAX 1024u
 #define NOBODY UINT64_MAX
-#define LINES_TRIED 1u
+#define LINES_TRIED 3u /* that messages raise */
+#define STREAM_TABLES (MACHINE_STREAMS / 64)
 
 bool canon_exact;
 
@@ -169,6 +171,8 @@ static void put_env(const struct env *env)
     if (env->watcher.vcpu && frame_is_object(env->watcher.vcpu, EXO_FRAME_VCPU, env->watcher.serial))
         put_frame(env->watcher.vcpu);
     put_revocation(env);
+    if (small.with & SMALL_DMA)
+        PUT_LIST(&env->domains, struct domain, in_env);
 }
 
 static void put_space(const struct space *space)
@@ -189,7 +193,7 @@ static void put_space(const struct space *space)
         put(space->lazy.from);
         put(space->lazy.to);
     }
-    put(space->run.left);
+    put(space->run.left << 1 | space->run.large);
     if (space->run.left) {
         put(space->run.va);
         put_frame(space->run.pfn);
@@ -220,6 +224,55 @@ static void put_table(pfn_t pfn, const pte_t *entries)
         else
             put_frame(paddr_to_pfn(pte_paddr(entries[i])));
     }
+}
+
+/* ---- devices ------------------------------------------------------------------------------------------------------ */
+
+static void put_domain(const struct domain *domain)
+{
+    put_object(domain->account);
+    put_frame(domain->root);
+    put(domain->stream);
+    put((uint64_t)domain->translated << 2 | (uint64_t)domain->attached << 1 | domain->ending);
+    put(domain->nbound);
+    if (domain->ending)
+        put(domain->cursor);
+}
+
+/* Which table of streams, or none; what is in it is the domains' to say. */
+static bool is_stream_table(pfn_t pfn)
+{
+    for (uint32_t i = 0; i < STREAM_TABLES; i++)
+        if (dma_stream_table(i) == pfn)
+            return true;
+    return false;
+}
+
+static bool is_message_table(pfn_t pfn)
+{
+    for (unsigned i = 0; i < MSI_DEVICES; i++)
+        if (msi_device(i)->nlines && msi_device(i)->table == pfn)
+            return true;
+    return false;
+}
+
+static void put_iotable(pfn_t pfn)
+{
+    if (dma_domain(pfn))
+        put_domain(frame_address(pfn));
+    else if (is_stream_table(pfn))
+        put(frame_entry(pfn)->refs);
+    else if (!is_message_table(pfn))
+        put_table(pfn, frame_address(pfn));
+}
+
+static void put_streams(void)
+{
+    for (uint32_t i = 0; i < STREAM_TABLES; i++)
+        put_frame(dma_stream_table(i));
+    for (uint64_t stream = SMALL_STREAM; stream < SMALL_STREAM + 2u; stream++)
+        put_object(dma_stream_domain(stream));
+    PUT_LIST(dma_lost(), struct domain, in_env);
 }
 
 static void put_page(const struct exo_vcpu_page *page)
@@ -302,7 +355,11 @@ static void put_object_of(pfn_t pfn)
     case EXO_FRAME_VCPU:
         put_vcpu(object);
         break;
+    case EXO_FRAME_IOTABLE:
+        put_iotable(pfn);
+        break;
     case EXO_FRAME_USER:
+        put_frame(frame_head(pfn));
         put(frame_reclaimer(pfn) != NULL);
         put_content(pfn);
         break;
@@ -329,6 +386,17 @@ static void put_slots(const struct cpu *cpu)
         }
 }
 
+static void put_trace(const struct cpu *cpu)
+{
+    const struct cpu_trace *trace = &cpu->trace;
+
+    put_object(trace->owner);
+    put((uint64_t)trace->on << 2 | (uint64_t)trace->wanted << 1 | machine.cpus[cpu->id].traced);
+    put(trace->npages);
+    for (uint32_t i = 0; i < trace->npages; i++)
+        put_frame(trace->first + i);
+}
+
 static void put_cpu(struct cpu *cpu)
 {
     const struct machine_cpu *hw = &machine.cpus[cpu->id];
@@ -339,6 +407,7 @@ static void put_cpu(struct cpu *cpu)
     PUT_LIST(&cpu->ready, struct vcpu, queue);
     PUT_LIST(&cpu->endings, struct env, in_endings);
     put_slots(cpu);
+    put_trace(cpu);
     if (loose)
         return;
     put((uint64_t)cpu->overdue << 1 | cpu->lent);
@@ -364,21 +433,31 @@ static void put_blocks(void)
                 unsigned stale = 0;
 
                 for (pfn_t i = 0; i < 1u << order; i++)
-                    stale += frame_is_stale(at + i);
+                    stale += frame_leaf(at + i) == FRAME_WRITTEN && frame_is_stale(at + i);
                 put(canon_exact ? name_of(at) : 0);
                 put(order << 16 | stale);
             }
 }
 
+static void put_line(const struct irq *irq, bool raised, bool enabled)
+{
+    put_object(irq->vcpu);
+    put(irq->bit);
+    put((uint64_t)irq->masked << 2 | (uint64_t)raised << 1 | enabled);
+}
+
 static void put_lines(void)
 {
-    for (unsigned i = 0; i < LINES_TRIED; i++) {
-        const struct irq *irq = irq_of(SMALL_LINE + i);
+    put_line(irq_of(SMALL_LINE), machine.irq_raised >> SMALL_LINE & 1, machine.irq_enabled >> SMALL_LINE & 1);
+    for (unsigned i = 0; i < LINES_TRIED && small.with & SMALL_MSI; i++) {
+        const struct irq *irq = irq_of(SMALL_LPI + i);
+        const struct msi_device *device = msi_device(irq->device);
 
-        put_object(irq->vcpu);
-        put(irq->bit);
-        put((uint64_t)irq->masked << 2 | (machine.irq_raised >> (SMALL_LINE + i) & 1) << 1 |
-            (machine.irq_enabled >> (SMALL_LINE + i) & 1));
+        put_line(irq, machine.lpi_raised >> i & 1, machine.lpi_enabled >> i & 1);
+        if (!irq->vcpu)
+            continue;
+        put((uint64_t)device->id << 8 | irq->event);
+        put_frame(device->table);
     }
 }
 
@@ -422,6 +501,49 @@ static void put_tlbs(void)
     put(sum);
 }
 
+static const struct domain *domain_of(uint32_t tag)
+{
+    for (unsigned i = 0; i < nmet; i++) {
+        const struct domain *domain =
+            frame_entry(met[i])->kind == EXO_FRAME_IOTABLE ? dma_domain(met[i]) : NULL;
+
+        if (domain && domain->tag == tag)
+            return domain;
+    }
+    return NULL;
+}
+
+static uint64_t name_of_tag(uint32_t tag)
+{
+    const struct domain *domain = domain_of(tag);
+
+    return domain ? name_of(frame_of(domain)) : NOBODY;
+}
+
+static void add_device_translation(uint32_t tag, unsigned level, uint64_t iova, uint64_t pte)
+{
+    uint64_t h = mix(mix(mix(99, name_of_tag(tag)), level), iova);
+
+    sum += mix(mix(h, pte & ~PTE_ADDRESS), name_of(paddr_to_pfn(pte_paddr(pte))));
+}
+
+static void add_stream(uint64_t stream, uint32_t tag)
+{
+    sum += mix(mix(111, stream), name_of_tag(tag));
+}
+
+static void put_iommu(void)
+{
+    uint64_t stream, address;
+
+    sum = 0;
+    iommu_show(add_device_translation);
+    iommu_show_streams(add_stream);
+    put(sum);
+    if (iommu_last(&stream, &address))
+        put(mix(stream, address));
+}
+
 static uint64_t write_down(void)
 {
     form = 1;
@@ -431,11 +553,15 @@ static uint64_t write_down(void)
     for (unsigned i = 0; i < ncpus; i++)
         put_cpu(&cpus[i]);
     put_lines();
+    if (small.with & SMALL_DMA)
+        put_streams();
     for (unsigned i = 0; i < nmet; i++)
         put_object_of(met[i]);
     if (!loose) {
         put_blocks();
         put_tlbs();
+        if (small.with & SMALL_DMA)
+            put_iommu();
     }
     return form;
 }

@@ -8,7 +8,8 @@
  *
  *   numbers of frames      The kernel compares them and follows them.  What it computes from them is which neighbours join to
  *                          a larger free block: of use for runs and large pages only.  With canon_exact frames keep
- *                          their numbers (calls that take runs, frames by number, or walk all frames: page_reclaim).
+ *                          their numbers (calls that take runs, frames by number, or walk all frames: page_reclaim; large
+ *                          pages; trace rings, which are contiguous).
  *   serials, generations   Compared for equality only; they grow, so a name that is stale stays so.  A capability whose
  *                          object is gone is written as such.  Calls are tried with handles made up from slots as they
  *                          are, current and stale (ops.c).
@@ -24,6 +25,9 @@
  *                          state), and what the kernel reads of a vcpu's page.  Kernel objects are written field by field.
  *   registers              Of a vcpu that sends or receives they are the message, which is the same in all calls that are
  *                          tried; the kernel decides nothing by others.  That it is in an upcall is written.
+ *   traces' contents       Records, where the next one goes, what the last one told: written, never read.
+ *   faults of devices      Counted and told.
+ *   numbers of tags        Of domains, as those of ASIDs.  Which entry a device with messages has.
  *   contents of free frames, reason and code of an end, where the TLB model keeps an entry
  *   number of an ASID      But with few ASIDs (machine.asid_bits below 8), where they run out.
  */

@@ -39,10 +39,10 @@ $(CHECK_BIN): $(CHECK)/kernel.o $(CHECK)/machine.o $(CHECK_OBJ)
 
 .PHONY: checker check-exhaustive
 checker: $(CHECK_BIN)
-# DEPTH, FRAMES, CPUS, CALLS, SECONDS, PAIRS, SWITCHES, ASIDS: `build/check/check --help`.
+# DEPTH, FRAMES, CPUS, CALLS, SECONDS, PAIRS, SWITCHES, ASIDS, LONG_WAY=1: `build/check/check --help`.
 CHECK_WORDS = $(if $(DEPTH),--depth $(DEPTH)) $(if $(FRAMES),--frames $(FRAMES)) $(if $(CPUS),--cpus $(CPUS)) \
               $(if $(CALLS),--calls $(CALLS)) $(if $(filter-out 0,$(SECONDS)),--seconds $(SECONDS)) \
-              $(if $(PAIRS),--pairs $(PAIRS)) $(if $(SWITCHES),--switches $(SWITCHES)) \
+              $(if $(PAIRS),--pairs $(PAIRS)) $(if $(LONG_WAY),--long-way) $(if $(SWITCHES),--switches $(SWITCHES)) \
               $(if $(ASIDS),--asids $(ASIDS))
 check-exhaustive: $(CHECK_BIN)
 	$(CHECK_BIN) $(CHECK_WORDS)

@@ -25,6 +25,7 @@ static struct op *list;
 static unsigned nlist, groups_on;
 static uint8_t on_cpu;
 static struct vcpu *me;
+static enum op_kind good_kind;
 
 static void add(struct values *values, uint64_t v)
 {
@@ -120,9 +121,7 @@ static struct choice one(uint64_t v)
 
 static struct choice address(void)
 {
-    struct choice choice = these(2, 2, SMALL_VA1, SMALL_VA3, SMALL_VA1 + 16, BEYOND);
-
-    return choice;
+    return these(2, 2, SMALL_VA1, SMALL_VA3, SMALL_VA1 + 16, BEYOND);
 }
 
 static struct choice how_many(void)
@@ -148,7 +147,7 @@ static struct choice token(void)
     for (pfn_t pfn = system_info->first_frame; pfn < system_info->first_frame + system_info->nframes; pfn++) {
         const struct vcpu *vcpu = frame_address(pfn);
 
-        if (frame_entry(pfn)->kind != EXO_FRAME_VCPU)
+        if (frame_kind(pfn) != EXO_FRAME_VCPU)
             continue;
         if (vcpu->state == VCPU_CALLING && vcpu->peer == me)
             add(&choice.good, token_of(vcpu));
@@ -175,13 +174,23 @@ static void put_op(enum op_kind kind, uint8_t number, const uint64_t *args, unsi
 static void each_good(uint8_t number, const struct choice *choices, unsigned n, unsigned at, uint64_t *args)
 {
     if (at == n) {
-        put_op(OP_CALL, number, args, n, false);
+        put_op(good_kind, number, args, n, false);
         return;
     }
     for (unsigned i = 0; i < choices[at].good.n; i++) {
         args[at] = choices[at].good.v[i];
         each_good(number, choices, n, at + 1, args);
     }
+}
+
+/* Good arguments only, as another kind of step than a plain call. */
+static void kind_of(enum op_kind kind, uint8_t number, const struct choice *choices, unsigned n)
+{
+    uint64_t args[8] = {0};
+
+    good_kind = kind;
+    each_good(number, choices, n, 0, args);
+    good_kind = OP_CALL;
 }
 
 static void calls_of(uint8_t number, const struct choice *choices, unsigned n)
@@ -202,6 +211,12 @@ static void calls_of(uint8_t number, const struct choice *choices, unsigned n)
     do {                                                                                                     \
         const struct choice choices_[] = {__VA_ARGS__};                                                      \
         calls_of(EXO_CALL_##name, choices_, ARRAY_LEN(choices_));                                            \
+    } while (0)
+
+#define KIND(kind, name, ...)                                                                                \
+    do {                                                                                                     \
+        const struct choice choices_[] = {__VA_ARGS__};                                                      \
+        kind_of(kind, EXO_CALL_##name, choices_, ARRAY_LEN(choices_));                                       \
     } while (0)
 
 /* ---- groups ------------------------------------------------------------------------------------------------------- */
@@ -241,6 +256,54 @@ static void runs(void)
           these(1, 2, (uint64_t)system_info->first_frame + 340, (uint64_t)system_info->first_frame,
                 (uint64_t)UINT32_MAX),
           one(RW));
+}
+
+/* What my spaces wait for, both kinds; and a count that is not what is left. */
+static void resume(void)
+{
+    struct choice mine = handles(EXO_CAP_SPACE, EXO_RIGHT_USE);
+
+    for (unsigned i = 0; i < mine.good.n; i++) {
+        const struct cap *cap = cap_at(me->env, mine.good.v[i]);
+        const struct space_run *run = &((const struct space *)frame_address(cap->object))->run;
+        uint64_t kind = run->large ? EXO_ALLOC_LARGE : EXO_ALLOC_CONTIG;
+        struct choice flags = these(1, 1, RW | EXO_ALLOC_MORE | kind,
+                                    RW | EXO_ALLOC_MORE | (kind ^ EXO_ALLOC_LARGE ^ EXO_ALLOC_CONTIG));
+
+        if (!run->left)
+            continue;
+        CALLS(page_alloc, one(mine.good.v[i]), these(1, 1, run->va, run->va + PAGE_SIZE),
+              these(2, 1, run->left, 0ull, run->left + 1), one(EXO_WANT_ANY), flags);
+        KIND(OP_PRESSED, page_alloc, one(mine.good.v[i]), one(run->va), one(run->left), one(EXO_WANT_ANY),
+             flags);
+        if (run->large)
+            put_op(OP_MORE, EXO_CALL_page_alloc, (uint64_t[]){mine.good.v[i], RW | EXO_ALLOC_LARGE}, 2,
+                   false);
+    }
+}
+
+static void large(void)
+{
+    struct choice space = handles(EXO_CAP_SPACE, EXO_RIGHT_USE),
+                  at = these(2, 1, SMALL_VA3, SMALL_VA4, SMALL_VA1);
+    struct choice whole = these(1, 2, (uint64_t)EXO_LARGE_PAGES, 1ull, EXO_LARGE_PAGES - 1ull);
+    struct choice contig = one(RW | EXO_ALLOC_CONTIG);
+    uint64_t half = 1u << 8; /* pages: a part's place */
+
+    CALLS(
+        page_alloc, space, at, whole,
+        these(1, 2, EXO_WANT_ANY, (uint64_t)frame_ram.first + EXO_LARGE_PAGES, (uint64_t)frame_ram.first + 1),
+        these(1, 2, RW | EXO_ALLOC_LARGE, WX | EXO_ALLOC_LARGE, RW | EXO_ALLOC_LARGE | EXO_ALLOC_CONTIG));
+    KIND(OP_PRESSED, page_alloc, space, one(SMALL_VA1), these(1, 0, 3ull), one(EXO_WANT_ANY), contig);
+    resume();
+    CALLS(page_map, space, at, handles(EXO_CAP_SPACE, EXO_RIGHT_READ), at, whole, these(2, 0, READ, RW));
+    CALLS(page_map, space, one(SMALL_VA1), handles(EXO_CAP_SPACE, EXO_RIGHT_READ),
+          one(SMALL_VA3 + half * PAGE_SIZE), one(1), these(2, 0, READ, RW));
+    CALLS(page_protect, space, at, whole, these(2, 1, READ, READ | EXO_LAZY, WX));
+    CALLS(page_unmap, space, at, whole, these(2, 0, 0ull, (uint64_t)EXO_LAZY));
+    CALLS(page_unmap, space, one(SMALL_VA1), one(1), one(0));
+    CALLS(page_alloc, space, one(SMALL_VA3), one(1), one(EXO_WANT_ANY), one(RW)); /* in its way */
+    CALLS(tlb_sync, space, one(SMALL_VA3), one(EXO_LARGE_PAGES));
 }
 
 static void spaces(void)
@@ -338,6 +401,10 @@ static void revocation(void)
     CALLS(env_limit, handles(EXO_CAP_ENV, EXO_RIGHT_MANAGE), these(2, 2, 10ull, 14ull, 16ull, 1000ull),
           these(2, 0, 0ull, machine.time + SMALL_LONG));
     CALLS(page_reclaim, handles(EXO_CAP_SPACE, EXO_RIGHT_USE), address(), how_many(), one(0));
+    if (small.with & (SMALL_DMA | SMALL_TRACE)) {
+        CALLS(page_reclaim, handles(EXO_CAP_SPACE, EXO_RIGHT_USE), one(SMALL_BUF), one(1), one(0));
+        KIND(OP_AGAIN, page_reclaim, handles(EXO_CAP_SPACE, EXO_RIGHT_USE), one(SMALL_BUF), one(1), one(0));
+    }
 }
 
 static void lines(void)
@@ -347,6 +414,63 @@ static void lines(void)
     add(&vcpu.good, 0);
     CALLS(irq_bind, irq, these(1, 1, (uint64_t)SMALL_LINE, 5000ull), vcpu, these(1, 1, 0ull, 63ull));
     CALLS(irq_ack, irq, these(1, 1, (uint64_t)SMALL_LINE, 5000ull));
+}
+
+static struct choice iova(void)
+{
+    return these(2, 3, SMALL_IOVA1, SMALL_IOVA2, SMALL_IOVA1 + 16, SMALL_IOVA1 - PAGE_SIZE, 1ull << 48);
+}
+
+static void domains(void)
+{
+    struct choice domain = handles(EXO_CAP_DOMAIN, EXO_RIGHT_USE);
+    struct choice mine = handles(EXO_CAP_DOMAIN, EXO_RIGHT_MANAGE);
+
+    CALLS(dma_open, handles(EXO_CAP_DMA, EXO_RIGHT_USE),
+          these(2, 4, SMALL_STREAM + 0ull, SMALL_STREAM + 1ull, SMALL_STREAM + 2ull,
+                (uint64_t)MACHINE_STREAMS, (uint64_t)EXO_DMA_DIRECT, UINT64_MAX));
+    CALLS(dma_bind, domain, iova(), handles(EXO_CAP_SPACE, EXO_RIGHT_READ),
+          these(2, 4, SMALL_BUF, SMALL_VA1, SMALL_VA3, ACTOR_VCPU_VA, SMALL_VA1 + 16, BEYOND), how_many(),
+          these(2, 3, READ, RW, 0ull, (uint64_t)EXO_PROT_WRITE, READ | EXO_PROT_EXEC));
+    CALLS(dma_unbind, domain, iova(), these(1, 4, 1ull, 0ull, 2ull, 70ull, 1ull << 52));
+    CALLS(dma_address, domain,
+          these(1, 3, SMALL_IOVA1, SMALL_IOVA2 + 16, SMALL_IOVA1 - PAGE_SIZE, 1ull << 48));
+    CALLS(dma_status, handles(EXO_CAP_DOMAIN, EXO_RIGHT_READ),
+          these(1, 2, (uint64_t)EXO_DMA_FAULTS, (uint64_t)EXO_DMA_PAGES, 99ull));
+    CALLS(dma_close, mine);
+    KIND(OP_AGAIN, dma_close, mine);
+    CALLS(page_unmap, handles(EXO_CAP_SPACE, EXO_RIGHT_USE), one(SMALL_BUF), one(1), one(0));
+}
+
+static void message_lines(void)
+{
+    struct choice irq = handles(EXO_CAP_IRQ, EXO_RIGHT_USE);
+    struct choice line = these(2, 4, SMALL_LPI + 0ull, SMALL_LPI + 1ull, SMALL_LPI + 2ull,
+                               (uint64_t)SMALL_LPI + MACHINE_LPIS, (uint64_t)SMALL_LINE, 1ull << 32);
+
+    CALLS(msi_bind, irq, line, handles(EXO_CAP_DMA, EXO_RIGHT_USE),
+          these(2, 3, SMALL_STREAM + 0ull, SMALL_STREAM + 1ull, SMALL_STREAM + 2ull,
+                (uint64_t)MACHINE_MSI_DEVICES, UINT64_MAX),
+          these(2, 2, 0ull, 1ull, (uint64_t)EXO_MSI_EVENTS, UINT64_MAX),
+          handles(EXO_CAP_VCPU, EXO_RIGHT_MANAGE), these(1, 1, 0ull, 63ull));
+    CALLS(irq_bind, irq, line, one(0), one(0));
+    CALLS(irq_bind, irq, these(0, 1, SMALL_LPI + 0ull), handles(EXO_CAP_VCPU, EXO_RIGHT_MANAGE), one(0));
+    CALLS(irq_ack, irq, line);
+}
+
+static void traces(void)
+{
+    struct choice trace = handles(EXO_CAP_TRACE, EXO_RIGHT_READ),
+                  cpu = these(1, 2, 0ull, (uint64_t)ncpus, UINT64_MAX);
+    struct choice control;
+
+    for (uint64_t i = 1; i < ncpus; i++)
+        add(&cpu.good, i);
+    control = these(3, 1, (uint64_t)EXO_TRACE_OFF, (uint64_t)EXO_TRACE_ON, (uint64_t)EXO_TRACE_RELEASE, 3ull);
+    CALLS(trace_bind, trace, cpu, handles(EXO_CAP_SPACE, EXO_RIGHT_USE),
+          these(2, 4, SMALL_BUF, SMALL_VA1, SMALL_VA3, ACTOR_VCPU_VA, SMALL_VA1 + 16, BEYOND), how_many());
+    CALLS(trace_control, trace, cpu, control);
+    CALLS(page_unmap, handles(EXO_CAP_SPACE, EXO_RIGHT_USE), one(SMALL_BUF), one(1), one(0));
 }
 
 static void slices(void)
@@ -366,6 +490,26 @@ static void touches(void)
     for (unsigned i = 0; i < ARRAY_LEN(at); i++)
         for (uint64_t want = EXO_PROT_READ; want <= EXO_PROT_WRITE; want++)
             put_op(OP_TOUCH, 0, (uint64_t[]){at[i], want}, 2, false);
+    if (small.with & SMALL_LARGE) /* the part that is copied alone */
+        put_op(OP_TOUCH, 0, (uint64_t[]){SMALL_VA3 + (EXO_LARGE_BYTES >> 1), EXO_PROT_WRITE}, 2, false);
+}
+
+/* Whose it is is for the IOMMU to say: whatever CPU is played. */
+static void devices(void)
+{
+    static const uint64_t accesses[][3] = {{SMALL_STREAM, SMALL_IOVA1, EXO_PROT_READ},
+                                           {SMALL_STREAM, SMALL_IOVA1, EXO_PROT_WRITE},
+                                           {SMALL_STREAM, SMALL_IOVA2, EXO_PROT_WRITE},
+                                           {SMALL_STREAM + 1, SMALL_IOVA1, EXO_PROT_WRITE}};
+
+    for (unsigned i = 0; i < ARRAY_LEN(accesses); i++)
+        put_op(OP_DMA, 0, accesses[i], 3, false);
+}
+
+static void messages(void)
+{
+    for (uint64_t i = 0; i < 3; i++)
+        put_op(OP_MSG, 0, (uint64_t[]){SMALL_STREAM + i / 2, i % 2}, 2, false);
 }
 
 static const struct {
@@ -373,21 +517,13 @@ static const struct {
     unsigned groups;
     void (*list)(void); /* what a current vcpu can do */
 } all[] = {
-    {"pages", GROUP_PAGES, pages},
-    {"lazy", GROUP_LAZY, lazily},
-    {"spaces", GROUP_SPACES, spaces},
-    {"envs", GROUP_ENVS, envs},
-    {"vcpus", GROUP_VCPUS, vcpus},
-    {"gates", GROUP_GATES, gates},
-    {"events", GROUP_EVENTS, events},
-    {"caps", GROUP_CAPS, caps},
-    {"revoke", GROUP_REVOKE, revocation},
-    {"lines", GROUP_LINES, lines},
-    {"slices", GROUP_SLICES, slices},
-    {"runs", GROUP_RUNS, runs},
-    {"wrong", GROUP_WRONG, NULL},
-    {"touch", GROUP_TOUCH, touches},
-    {"all", GROUP_ALL & ~GROUPS_EXACT, NULL},
+    {"pages", GROUP_PAGES, pages},     {"lazy", GROUP_LAZY, lazily},     {"spaces", GROUP_SPACES, spaces},
+    {"envs", GROUP_ENVS, envs},        {"vcpus", GROUP_VCPUS, vcpus},    {"gates", GROUP_GATES, gates},
+    {"events", GROUP_EVENTS, events},  {"caps", GROUP_CAPS, caps},       {"revoke", GROUP_REVOKE, revocation},
+    {"lines", GROUP_LINES, lines},     {"slices", GROUP_SLICES, slices}, {"runs", GROUP_RUNS, runs},
+    {"wrong", GROUP_WRONG, NULL},      {"touch", GROUP_TOUCH, touches},  {"dma", GROUP_DMA, domains},
+    {"msi", GROUP_MSI, message_lines}, {"trace", GROUP_TRACE, traces},   {"large", GROUP_LARGE, large},
+    {"all", GROUPS_USUAL, NULL},       {"every", GROUP_ALL, NULL},
 };
 
 static bool timer_to_come(void)
@@ -435,7 +571,19 @@ unsigned ops_list(struct op *ops, unsigned groups)
         put_op(OP_TIME, 0, NULL, 0, false);
     if (groups & GROUP_LINES && !(machine.irq_raised >> SMALL_LINE & 1))
         put_op(OP_LINE, 0, NULL, 0, false);
+    if (groups & GROUP_REVOKE)
+        put_op(OP_LATER, 0, NULL, 0, false);
+    if (groups & GROUP_DMA)
+        devices();
+    if (groups & GROUP_MSI)
+        messages();
     return nlist;
+}
+
+unsigned ops_with(unsigned groups)
+{
+    return (groups & GROUP_DMA ? SMALL_DMA : 0u) | (groups & GROUP_MSI ? SMALL_MSI : 0u) |
+           (groups & GROUP_TRACE ? SMALL_TRACE : 0u) | (groups & GROUP_LARGE ? SMALL_LARGE : 0u);
 }
 
 unsigned ops_groups(const char *words)
@@ -485,6 +633,17 @@ int64_t op_do(const struct op *op)
         if (op->number == EXO_CALL_vcpu_create)
             small_entry(rc);
         break;
+    case OP_PRESSED:
+        small_press(op->cpu);
+        rc = machine_call(op->number, op->args);
+        machine.held = ~0ull;
+        break;
+    case OP_AGAIN:
+        rc = small_again(op->number, op->args);
+        break;
+    case OP_MORE:
+        rc = small_more(op->args[0], op->args[1]);
+        break;
     case OP_TOUCH:
         small_touch(op->args[0], (unsigned)op->args[1]);
         break;
@@ -500,8 +659,17 @@ int64_t op_do(const struct op *op)
     case OP_TIME:
         small_time();
         break;
+    case OP_LATER:
+        machine.time += SMALL_LONG;
+        break;
     case OP_LINE:
         machine.irq_raised |= 1ull << SMALL_LINE;
+        break;
+    case OP_DMA:
+        small_dma(op->args[0], op->args[1], (unsigned)op->args[2]);
+        break;
+    case OP_MSG:
+        machine_msi((uint32_t)op->args[0], (uint32_t)op->args[1]);
         break;
     }
     return rc;
@@ -514,11 +682,14 @@ static const uint8_t call_nargs[] = {EXO_CALLS(COUNT)};
 
 const char *op_name(const struct op *op)
 {
-    static const char *const names[] = {"",           "touches memory",    "clears its events",
-                                        "listens",    "interrupts arrive", "time passes",
-                                        "line raised"};
+    static const char *const names[] = {
+        [OP_MORE] = "goes on with a large page", [OP_TOUCH] = "touches memory",
+        [OP_CLEAR] = "clears its events",        [OP_LISTEN] = "listens",
+        [OP_TAKE] = "interrupts arrive",         [OP_TIME] = "time passes",
+        [OP_LATER] = "much time passes",         [OP_LINE] = "line raised",
+        [OP_DMA] = "device reaches for memory",  [OP_MSG] = "device sends a message"};
 
-    return op->kind == OP_CALL ? call_names[op->number] : names[op->kind];
+    return op_is_call(op) ? call_names[op->number] : names[op->kind];
 }
 
 static void print_word(FILE *out, uint64_t word)
@@ -529,6 +700,14 @@ static void print_word(FILE *out, uint64_t word)
         fprintf(out, word < 1000 ? "%lu" : "0x%lx", (unsigned long)word);
 }
 
+static void print_args(FILE *out, const struct op *op)
+{
+    for (unsigned i = 0; i < call_nargs[op->number]; i++) {
+        fprintf(out, ", ");
+        print_word(out, op->args[i]);
+    }
+}
+
 static void print_call(FILE *out, const struct op *op, const char *result)
 {
     if (result)
@@ -536,30 +715,48 @@ static void print_call(FILE *out, const struct op *op, const char *result)
     if (op->number == EXO_CALL_vcpu_create)
         fprintf(out, "small_entry(");
     fprintf(out, call_nargs[op->number] ? "CALL(%s" : "CALL0(%s", call_names[op->number]);
+    print_args(out, op);
+    fprintf(out, op->number == EXO_CALL_vcpu_create ? "));\n" : ");\n");
+}
+
+static void print_again(FILE *out, const struct op *op, const char *result)
+{
+    if (result)
+        fprintf(out, "%s = ", result);
+    fprintf(out, "small_again(EXO_CALL_%s, (const uint64_t[8]){", call_names[op->number]);
     for (unsigned i = 0; i < call_nargs[op->number]; i++) {
-        fprintf(out, ", ");
+        fprintf(out, i ? ", " : "");
         print_word(out, op->args[i]);
     }
-    fprintf(out, op->number == EXO_CALL_vcpu_create ? "));\n" : ");\n");
+    fprintf(out, "});\n");
 }
 
 void op_print(FILE *out, const struct op *op, const char *result)
 {
+    unsigned long a[3] = {op->args[0], op->args[1], op->args[2]};
+
     fprintf(out, "    ");
     if (op->kind < OP_TAKE)
-        fprintf(out, "small_on(%u);\n    ", op->cpu);
+        fprintf(out, "small_%s(%u);\n    ", op->kind == OP_PRESSED ? "press" : "on", op->cpu);
     switch ((enum op_kind)op->kind) {
     case OP_CALL:
+    case OP_PRESSED:
         print_call(out, op, op->number == EXO_CALL_vcpu_create ? NULL : result);
         break;
+    case OP_AGAIN:
+        print_again(out, op, result);
+        break;
+    case OP_MORE:
+        fprintf(out, "small_more(%lu, 0x%lx);\n", a[0], a[1]);
+        break;
     case OP_TOUCH:
-        fprintf(out, "small_touch(0x%lx, %lu);\n", (unsigned long)op->args[0], (unsigned long)op->args[1]);
+        fprintf(out, "small_touch(0x%lx, %lu);\n", a[0], a[1]);
         break;
     case OP_CLEAR:
         fprintf(out, "small_clear();\n");
         break;
     case OP_LISTEN:
-        fprintf(out, "small_listen(%lu);\n", (unsigned long)op->args[0]);
+        fprintf(out, "small_listen(%lu);\n", a[0]);
         break;
     case OP_TAKE:
         fprintf(out, "small_take(%u);\n", op->cpu);
@@ -567,8 +764,17 @@ void op_print(FILE *out, const struct op *op, const char *result)
     case OP_TIME:
         fprintf(out, "small_time();\n");
         break;
+    case OP_LATER:
+        fprintf(out, "machine.time += SMALL_LONG;\n");
+        break;
     case OP_LINE:
         fprintf(out, "machine.irq_raised |= 1ull << SMALL_LINE;\n");
+        break;
+    case OP_DMA:
+        fprintf(out, "small_dma(%lu, 0x%lx, %lu);\n", a[0], a[1], a[2]);
+        break;
+    case OP_MSG:
+        fprintf(out, "machine_msi(%lu, %lu);\n", a[0], a[1]);
         break;
     }
 }

@@ -11,7 +11,21 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum op_kind { OP_CALL, OP_TOUCH, OP_CLEAR, OP_LISTEN, OP_TAKE, OP_TIME, OP_LINE };
+enum op_kind {
+    OP_CALL,
+    OP_PRESSED, /* a call, with an interrupt that is due: what it does in pieces it does one of */
+    OP_AGAIN,   /* a call, over and over while it answers that something is left */
+    OP_MORE,    /* of a large page, all pieces but one */
+    OP_TOUCH,
+    OP_CLEAR,
+    OP_LISTEN,
+    OP_TAKE,
+    OP_TIME,
+    OP_LATER, /* what others were given to let go is over */
+    OP_LINE,
+    OP_DMA, /* a device reaches for memory */
+    OP_MSG, /* a device sends a message */
+};
 
 /* Groups of calls; --calls. */
 enum op_group {
@@ -29,10 +43,17 @@ enum op_group {
     GROUP_RUNS = 1 << 11, /* contiguous pages, frames by number */
     GROUP_WRONG = 1 << 12,
     GROUP_TOUCH = 1 << 13,
-    GROUP_ALL = (1 << 14) - 1,
+    GROUP_DMA = 1 << 14,
+    GROUP_MSI = 1 << 15,
+    GROUP_TRACE = 1 << 16,
+    GROUP_LARGE = 1 << 17, /* large pages, and what goes on with runs of both kinds */
+    GROUP_ALL = (1 << 18) - 1,
 };
 /* Those for which frames keep their numbers (canon.h). */
-#define GROUPS_EXACT (GROUP_RUNS | GROUP_REVOKE)
+#define GROUPS_EXACT (GROUP_RUNS | GROUP_REVOKE | GROUP_TRACE | GROUP_LARGE)
+/* Those for which the machine has more (exo_small.h). */
+#define GROUPS_MORE (GROUP_DMA | GROUP_MSI | GROUP_TRACE | GROUP_LARGE)
+#define GROUPS_USUAL (GROUP_ALL & ~GROUPS_EXACT & ~GROUPS_MORE)
 
 struct op {
     uint8_t kind, cpu;
@@ -42,6 +63,13 @@ struct op {
 };
 
 #define OPS_MAX 4096u
+
+static inline bool op_is_call(const struct op *op)
+{
+    return op->kind <= OP_AGAIN;
+}
+/* enum small_with that these groups need. */
+unsigned ops_with(unsigned groups);
 
 /* All that can happen in the state at hand; the same state, the same list. */
 unsigned ops_list(struct op *ops, unsigned groups);

@@ -11,7 +11,9 @@
 #include "state.h"
 
 #define STACK_BYTES (256u << 10)
-#define WORDS (1u << 14) /* that a pair may touch */
+#define WORDS_BITS 17u
+#define WORDS                                                                                                \
+    (1u << WORDS_BITS) /* that a pair may touch where it zeroes many pages; otherwise an eighth, for speed */
 #define CHOICES_MAX 400u
 #define LOCKS_MAX 64u
 #define RESTARTS_MAX 20u
@@ -36,9 +38,9 @@ static struct word {
         unsigned long run; /* what follows is of this run */
         struct times {
             uint32_t read[2], written[2];
-        } plain, atomic;
+            const void *site[2]; /* of the last one */
+        } plain[2], atomic[2];   /* of each half, as what lies beside may be another's */
         uint32_t known[2]; /* for who synchronizes by this word: what whoever wrote it last knew of both */
-        const void *site[2];
     } last;
 } words[WORDS];
 static bool found_conflict; /* a new one, in this run */
@@ -76,9 +78,10 @@ static uint64_t locks_held(void)
 
 static struct word *word_at(uintptr_t key)
 {
-    unsigned at = (unsigned)(key * 0x9e3779b97f4a7c15ull >> 50);
+    unsigned bits = small.with & SMALL_LARGE ? WORDS_BITS : WORDS_BITS - 3;
+    unsigned n = 1u << bits, at = (unsigned)(key * 0x9e3779b97f4a7c15ull >> (64 - bits));
 
-    for (unsigned i = 0; i < WORDS; i++, at = (at + 1) % WORDS) {
+    for (unsigned i = 0; i < n; i++, at = (at + 1) % n) {
         struct word *w = &words[at];
 
         if (w->pair != npairs)
@@ -211,7 +214,7 @@ static bool is_remembered(const void *p)
     const uint8_t *at = p;
 
     return (at >= __start_kernel_state && at < __stop_kernel_state) ||
-           (at >= machine.linear + RAM_BASE && at < machine.linear + RAM_BASE + (2u << 20));
+           (at >= machine.linear + RAM_BASE && at < machine.linear + RAM_BASE + small.ram_bytes);
 }
 
 static bool is_model(const void *site)
@@ -223,8 +226,8 @@ static bool is_space_lock(const void *p)
 {
     uint64_t pa = (uint64_t)((const uint8_t *)p - machine.linear);
 
-    return pa - RAM_BASE < (2u << 20) && (pa & PAGE_MASK) < sizeof(struct exo_lock) &&
-           frame_entry((pfn_t)(pa >> PAGE_SHIFT))->kind == EXO_FRAME_SPACE;
+    return pa - RAM_BASE < small.ram_bytes && (pa & PAGE_MASK) < sizeof(struct exo_lock) &&
+           frame_kind((pfn_t)(pa >> PAGE_SHIFT)) == EXO_FRAME_SPACE;
 }
 
 static bool within(const void *p, const void *from, size_t len)
@@ -232,12 +235,23 @@ static bool within(const void *p, const void *from, size_t len)
     return (const uint8_t *)p >= (const uint8_t *)from && (const uint8_t *)p < (const uint8_t *)from + len;
 }
 
-/* What the machine itself looks at in the kernel's memory. */
-static bool is_table(const void *p)
+static bool is_of_kind(const void *p, enum exo_frame_kind kind)
 {
     uint64_t pa = (uint64_t)((const uint8_t *)p - machine.linear);
 
-    return pa - RAM_BASE < (2u << 20) && frame_entry((pfn_t)(pa >> PAGE_SHIFT))->kind == EXO_FRAME_TABLE;
+    return pa - RAM_BASE < small.ram_bytes && frame_kind((pfn_t)(pa >> PAGE_SHIFT)) == kind;
+}
+
+/* What the machine itself looks at in the kernel's memory: at any time, */
+static bool is_table(const void *p)
+{
+    return is_of_kind(p, EXO_FRAME_TABLE);
+}
+
+/* as the kernel orders it, or as a device asks, which holds no lock. */
+static bool is_device_table(const void *p)
+{
+    return is_of_kind(p, EXO_FRAME_IOTABLE);
 }
 
 /* The lock that this is a part of. */
@@ -289,19 +303,29 @@ static bool unknown(const struct times *t, bool write)
 }
 
 /* Two accesses, one of them not atomic, one of them writing, with nothing in between that orders them. */
-static void note_access(struct word *w, bool write, bool atomic, const void *site)
+static void note_half(struct word *w, unsigned half, bool write, bool atomic, const void *site)
 {
     struct moment *last = last_of(w);
-    struct times *times = atomic ? &last->atomic : &last->plain;
-    const void *before = last->site[!running];
+    struct times *times = atomic ? &last->atomic[half] : &last->plain[half];
+    bool plain = unknown(&last->plain[half], write);
+    const void *before = (plain ? last->plain : last->atomic)[half].site[!running];
 
-    if ((unknown(&last->plain, write) || (!atomic && unknown(&last->atomic, write))) && is_kernel(before) &&
-        is_kernel(site)) {
+    if ((plain || (!atomic && unknown(&last->atomic[half], write))) && is_kernel(before) && is_kernel(site)) {
         raced[0] = before;
         raced[1] = site;
     }
     (write ? times->written : times->read)[running] = knows[running][running];
-    last->site[running] = site;
+    times->site[running] = site;
+}
+
+/* Of the word at key, those n bytes from p on that lie in it. */
+static void note_access(uintptr_t key, uintptr_t p, size_t n, bool write, bool atomic, const void *site)
+{
+    struct word *w = word_at(key);
+
+    for (unsigned half = 0; half < 2; half++)
+        if (p < key * 4 + 2 * (half + 1) && p + n > key * 4 + 2 * half)
+            note_half(w, half, write, atomic, site);
     if (atomic)
         synchronize(w, write);
 }
@@ -345,11 +369,11 @@ void race_access(const void *p, size_t n, bool write, bool atomic, const void *s
         race_on = true;
         return;
     }
-    if (!lock && model && (write || !is_table(p))) {
+    if (!lock && model && (write || (!is_table(p) && !is_device_table(p)))) {
         race_on = true;
         return;
     }
-    held = lock || model ? 0 : locks_held();
+    held = lock || (model && is_table(p)) ? 0 : locks_held();
     for (uintptr_t key = (uintptr_t)p / 4; key * 4 < (uintptr_t)p + n; key++)
         conflict |= conflicts(word_at(key), write, held, site);
     race_on = true;
@@ -357,7 +381,7 @@ void race_access(const void *p, size_t n, bool write, bool atomic, const void *s
         may_turn(site, p);
     race_on = false;
     for (uintptr_t key = (uintptr_t)p / 4; key * 4 < (uintptr_t)p + n && !lock && !model; key++)
-        note_access(word_at(key), write, atomic, site);
+        note_access(key, (uintptr_t)p, n, write, atomic, site);
     race_on = true;
 }
 

@@ -3,10 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "exo_machine.h"
+#include "exo_small.h"
 
 #define LINE 64u
-#define RAM_BYTES (2u << 20)
 #define NREGIONS 3u
 
 extern uint8_t __start_kernel_state[], __stop_kernel_state[], __start_machine_state[], __stop_machine_state[];
@@ -35,7 +34,7 @@ static void region_init(struct region *r, uint8_t *from, size_t len)
 
 void state_init(void)
 {
-    region_init(&regions[0], machine.linear + RAM_BASE, RAM_BYTES);
+    region_init(&regions[0], machine.linear + RAM_BASE, small.ram_bytes);
     region_init(&regions[1], __start_kernel_state, (size_t)(__stop_kernel_state - __start_kernel_state));
     region_init(&regions[2], __start_machine_state, (size_t)(__stop_machine_state - __start_machine_state));
     room = 1 << 16;

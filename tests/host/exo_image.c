@@ -167,7 +167,7 @@ void exo_image_load(const struct exo_image *image)
 {
     machine_make();
     for (unsigned i = 0; i < image->nram; i++)
-        machine_ram(image->ram[i].base, image->ram[i].len);
+        machine_garbage(image->ram[i].base, image->ram[i].len);
     memcpy(machine.linear + image->tree_base, image->tree, image->tree_len);
     memcpy(machine.linear + image->bundle_base, image->bundle, image->bundle_len);
 }

@@ -98,6 +98,7 @@ static uint64_t hash_vcpu(uint64_t h, const struct vcpu *vcpu)
 {
     struct vcpu copy = *vcpu;
 
+    copy.sound = 0; /* whether that is known or is to be found out */
     if (vcpu == machine.cpu->current) {
         memset(copy.regs.x, 0, sizeof(copy.regs.x));
         copy.wait_mask = 0; /* what its last call left there */
@@ -141,7 +142,7 @@ uint64_t exo_state(void)
     uint64_t h = 1;
 
     for (pfn_t pfn = system_info->first_frame; pfn < system_info->first_frame + system_info->nframes; pfn++) {
-        unsigned kind = frame_entry(pfn)->kind;
+        unsigned kind = frame_kind(pfn);
 
         if (kind != EXO_FRAME_FREE && kind != EXO_FRAME_INFO && kind != EXO_FRAME_RESERVED &&
             kind != EXO_FRAME_KERNEL)

@@ -8,8 +8,11 @@
 
 #include "audit.h"
 #include "cpu.h"
+#include "dma.h"
 #include "event.h"
 #include "exo_small.h"
+#include "msi.h"
+#include "ring.h"
 
 #define FRAMES_MAX 1024u
 #define CAPS_MAX 256u
@@ -41,7 +44,7 @@ static pfn_t end(void)
 
 static bool is_kind(pfn_t pfn, enum exo_frame_kind kind)
 {
-    return frame_entry(pfn)->kind == kind;
+    return frame_kind(pfn) == kind;
 }
 
 /* ---- lost wakeups ------------------------------------------------------------------------------------------------- */
@@ -51,7 +54,7 @@ static bool interrupt_to_come(const struct cpu *cpu)
     const struct machine_cpu *hw = &machine.cpus[cpu->id];
 
     return hw->kicked || (hw->timer != EXO_FOREVER && hw->timer <= machine.time) ||
-           machine.irq_raised & machine.irq_enabled;
+           machine.irq_raised & machine.irq_enabled || machine.lpi_raised & machine.lpi_enabled;
 }
 
 /* Would it go on if its CPU looked at it now? */
@@ -101,16 +104,77 @@ static const char *check_cpu(const struct cpu *cpu)
         return wrong("CPU %u: somebody is ready, and the slot does not end", cpu->id);
     if (cpu->deadlines.first && timer > cpu->deadlines.first->at)
         return wrong("lost wakeup: CPU %u's timer is set behind its first deadline", cpu->id);
-    if (cpu->evict || cpu->overdue || !list_empty(&cpu->inbox))
+    if (cpu->evict || cpu->overdue || !list_empty(&cpu->inbox) || cpu->trace.on != cpu->trace.wanted)
         return wrong("CPU %u has something to do, and no interrupt is to come", cpu->id);
     if (!list_empty(&cpu->endings) && timer == EXO_FOREVER)
         return wrong("CPU %u ends an environment, and does not come back to it", cpu->id);
     return NULL;
 }
 
-const char *oracle_state(void)
+/* ---- devices ------------------------------------------------------------------------------------------------------ */
+
+#define STREAMS 2u /* of those that have domains, */
+#define IOVAS 3u   /* and where they look */
+#define LPIS 2u
+
+static const uint64_t iovas[IOVAS] = {SMALL_IOVA1, SMALL_IOVA1 + PAGE_SIZE, SMALL_IOVA2};
+
+static uint64_t reached(unsigned stream, unsigned i)
+{
+    return iommu_reach(SMALL_STREAM + stream, iovas[i]);
+}
+
+/* A page of somebody's who lives, and whose the stream is. */
+static const char *check_reach(unsigned stream, unsigned i)
+{
+    pte_t pte = reached(stream, i);
+    pfn_t pfn = paddr_to_pfn(pte_paddr(pte));
+    const struct domain *domain = dma_stream_domain(SMALL_STREAM + stream);
+
+    if (!pte)
+        return NULL;
+    if (!domain || domain->ending || ((const struct env *)domain->account)->torn_down)
+        return wrong("device %u reaches 0x%lx, and its stream is nobody's", SMALL_STREAM + stream,
+                     (unsigned long)iovas[i]);
+    if (!frame_is_ram(pfn) || !is_kind(pfn, EXO_FRAME_USER) || frame_entry(frame_head(pfn))->refs == 0)
+        return wrong("device %u reaches frame %u, which is nobody's page", SMALL_STREAM + stream, pfn);
+    return NULL;
+}
+
+/* A message leads to a line that is bound for it, or nowhere. */
+static const char *check_message(unsigned device, unsigned event)
+{
+    uint32_t line = machine_msi_line(SMALL_STREAM + device, event);
+    const struct irq *irq = line ? irq_of(line) : NULL;
+
+    if (!line || (irq && irq->vcpu && !vcpu_ended(irq->vcpu) && irq->event == event &&
+                  msi_device(irq->device)->id == SMALL_STREAM + device))
+        return NULL;
+    if (irq && irq->vcpu && vcpu_ended(irq->vcpu) && irq->vcpu->env->state != EXO_ENV_ALIVE)
+        return NULL; /* it is ending, piece by piece */
+    return wrong("a message of device %u raises line %u, which is not bound for it", SMALL_STREAM + device,
+                 line);
+}
+
+static const char *check_devices(void)
 {
     const char *bad = NULL;
+
+    for (unsigned stream = 0; stream < STREAMS; stream++)
+        for (unsigned i = 0; i < IOVAS && !bad && small.with & SMALL_DMA; i++)
+            bad = check_reach(stream, i);
+    for (unsigned device = 0; device < STREAMS; device++)
+        for (unsigned event = 0; event < 2 && !bad; event++)
+            bad = check_message(device, event);
+    for (unsigned i = 0; i < LPIS && !bad; i++)
+        if (machine.lpi_enabled >> i & 1 && !irq_holder(SMALL_LPI + i))
+            bad = wrong("line %u is open, and nobody's", SMALL_LPI + i);
+    return bad;
+}
+
+const char *oracle_state(void)
+{
+    const char *bad = check_devices();
 
     for (unsigned i = 0; i < ncpus && !bad; i++)
         bad = check_cpu(&cpus[i]);
@@ -130,7 +194,7 @@ struct cap_was {
 
 struct binding_was {
     pfn_t space, pfn;
-    uint64_t va;
+    uint64_t va, npages;
     unsigned max;
 };
 
@@ -151,6 +215,8 @@ struct facts {
     struct vcpu_was vcpus[VCPUS_MAX];
     uint8_t kind[FRAMES_MAX];
     uint32_t serial[FRAMES_MAX];
+    pte_t reached[STREAMS][IOVAS];
+    const struct vcpu *holder[LPIS];
 };
 
 static struct facts before, after;
@@ -185,11 +251,12 @@ static void note_bindings(struct facts *f, pfn_t space, const pte_t *entries, ui
         if (!entries[i] || (level == ARCH_PT_LEVELS - 1 && i == ARCH_TABLE_SLOT))
             continue;
         left--;
-        if (level > 0)
+        if (level > 0 && pte_is_table(entries[i]))
             note_bindings(f, space, phys_to_virt(pte_paddr(entries[i])), at, level - 1);
         else if (f->nbindings < BINDINGS_MAX && pte_memory(entries[i]) == MEMORY_NORMAL)
             f->bindings[f->nbindings++] =
-                (struct binding_was){space, paddr_to_pfn(pte_paddr(entries[i])), at, pte_max(entries[i])};
+                (struct binding_was){space, paddr_to_pfn(pte_paddr(entries[i])), at,
+                                     level ? EXO_LARGE_PAGES : 1, pte_max(entries[i])};
     }
 }
 
@@ -217,19 +284,22 @@ static void note_vcpu(struct facts *f, pfn_t pfn)
 
 static void note_all(struct facts *f)
 {
-    const struct exo_frame *table = frame_entry(first());
-
     f->ncaps = f->nbindings = f->nvcpus = 0;
+    for (unsigned i = 0; i < STREAMS * IOVAS; i++)
+        f->reached[i / IOVAS][i % IOVAS] = small.with & SMALL_DMA ? reached(i / IOVAS, i % IOVAS) : 0;
+    for (unsigned i = 0; i < LPIS; i++)
+        f->holder[i] = irq_holder(SMALL_LPI + i);
     for (pfn_t pfn = first(); pfn < end(); pfn++) {
+        const struct exo_frame *frame = frame_look(pfn);
         pfn_t i = pfn - first();
 
-        f->kind[i] = table[i].kind;
-        f->serial[i] = table[i].serial;
-        if (table[i].kind == EXO_FRAME_ENV)
+        f->kind[i] = frame->kind;
+        f->serial[i] = frame->serial;
+        if (frame->kind == EXO_FRAME_ENV)
             note_caps(f, pfn);
-        else if (table[i].kind == EXO_FRAME_VCPU)
+        else if (frame->kind == EXO_FRAME_VCPU)
             note_vcpu(f, pfn);
-        else if (table[i].kind == EXO_FRAME_SPACE)
+        else if (frame->kind == EXO_FRAME_SPACE)
             note_bindings(f, pfn, frame_address(((const struct space *)frame_address(pfn))->root), 0,
                           ARCH_PT_LEVELS - 1);
     }
@@ -290,13 +360,18 @@ static const char *check_new_cap(const struct cap_was *now)
                  now->owner, now->cap.type, now->cap.rights);
 }
 
+static bool holds(const struct binding_was *binding, pfn_t pfn)
+{
+    return pfn - binding->pfn < binding->npages;
+}
+
 static const char *check_new_binding(const struct binding_was *now)
 {
     bool fresh = before.kind[now->pfn - first()] == EXO_FRAME_FREE;
     bool bound = false;
 
     for (unsigned i = 0; i < before.nbindings; i++) {
-        if (before.bindings[i].pfn != now->pfn)
+        if (!holds(&before.bindings[i], now->pfn))
             continue;
         if (before.bindings[i].space == now->space && before.bindings[i].va == now->va &&
             now->max & ~before.bindings[i].max)
@@ -316,11 +391,21 @@ static const char *check_zero(const struct binding_was *now)
 {
     const uint64_t *words = frame_address(now->pfn);
 
-    for (unsigned i = 0; i < PAGE_SIZE / 8; i++)
+    for (unsigned i = 0; i < now->npages * PAGE_SIZE / 8; i++)
         if (words[i])
-            return wrong("frame %u was allocated at 0x%lx and is not zeroed", now->pfn,
-                         (unsigned long)now->va);
+            return wrong("frame %u was allocated at 0x%lx and is not zeroed",
+                         now->pfn + (pfn_t)(i / (PAGE_SIZE / 8)), (unsigned long)now->va);
     return NULL;
+}
+
+/* What was allocated is bound there and nowhere else. */
+static const char *check_once(const struct binding_was *now)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < after.nbindings; i++)
+        n += holds(&after.bindings[i], now->pfn) || holds(now, after.bindings[i].pfn);
+    return n == 1 ? NULL : wrong("frame %u was allocated, and %u bindings lead to it", now->pfn, n);
 }
 
 /* ---- calls and replies -------------------------------------------------------------------------------------------- */
@@ -396,11 +481,20 @@ static void leads_there(unsigned cpu, uint32_t asid, unsigned level, uint64_t va
         handed_out_stale = true;
 }
 
-/* A frame is zeroed before anybody gets it: no TLB may lead there by then.  K13 */
+static void leads_device_there(uint32_t tag, unsigned level, uint64_t iova, uint64_t pte)
+{
+    leads_there(0, tag, level, iova, pte);
+}
+
+/* A frame is zeroed before anybody gets it: no TLB may lead there by then, nor an IOMMU, nor does a CPU trace there.  K13 */
 static void zeroing(const void *page)
 {
+    const struct cpu *traced = ring_of(paddr_to_pfn(virt_to_phys(page)));
+
     handed_out = page;
     tlb_show(leads_there);
+    iommu_show(leads_device_there);
+    handed_out_stale |= traced && traced->trace.on;
 }
 
 void oracle_before(void)
@@ -435,16 +529,30 @@ static const char *check_rights(bool allocates)
         bad = check_new_binding(now);
         if (!bad && allocates)
             bad = check_zero(now);
+        if (!bad && allocates)
+            bad = check_once(now);
     }
     return bad;
 }
 
-static const struct binding_was *binding_before(pfn_t space, uint64_t va)
+static uint64_t page_in(const struct binding_was *binding, uint64_t va)
 {
-    for (unsigned i = 0; i < before.nbindings; i++)
-        if (before.bindings[i].space == space && before.bindings[i].va == va)
-            return &before.bindings[i];
-    return NULL;
+    return (va - binding->va) / PAGE_SIZE;
+}
+
+/* As one of its own, of a large page's parts, too. */
+static bool binding_at(const struct facts *f, pfn_t space, uint64_t va, struct binding_was *out)
+{
+    for (unsigned i = 0; i < f->nbindings; i++) {
+        const struct binding_was *b = &f->bindings[i];
+
+        if (b->space != space || page_in(b, va) >= b->npages)
+            continue;
+        *out = *b;
+        out->pfn += (pfn_t)page_in(b, va);
+        return true;
+    }
+    return false;
 }
 
 /* Each copy has no more than what it is a copy of had. */
@@ -454,15 +562,132 @@ static const char *check_copies(const uint64_t args[8], int64_t n)
 
     for (int64_t i = 0; i < n && to && from; i++) {
         uint64_t va = args[1] + (uint64_t)i * PAGE_SIZE;
-        const struct binding_was *source = binding_before(from->object, args[3] + (uint64_t)i * PAGE_SIZE);
+        struct binding_was source, copy;
+        bool was = binding_at(&before, from->object, args[3] + (uint64_t)i * PAGE_SIZE, &source);
 
-        for (unsigned k = 0; k < after.nbindings; k++)
-            if (after.bindings[k].space == to->object && after.bindings[k].va == va &&
-                (!source || after.bindings[k].pfn != source->pfn || after.bindings[k].max & ~source->max))
-                return wrong("rights grew: the copy at 0x%lx has maximum %u", (unsigned long)va,
-                             after.bindings[k].max);
+        if (binding_at(&after, to->object, va, &copy) &&
+            (!was || copy.pfn != source.pfn || copy.max & ~source.max))
+            return wrong("rights grew: the copy at 0x%lx has maximum %u", (unsigned long)va, copy.max);
     }
     return NULL;
+}
+
+/* What a device reaches, and did not before, is what its owner has bound for it just now. */
+static bool was_bound_for(unsigned stream, unsigned i, pte_t pte, const uint64_t args[8], int64_t n)
+{
+    const struct cap *cap = cap_at(actor->env, args[0]), *space = cap_at(actor->env, args[2]);
+    uint64_t page = (iovas[i] - args[1]) / PAGE_SIZE;
+    struct binding_was source;
+
+    return cap && space &&
+           ((const struct domain *)frame_address(cap->object))->stream == SMALL_STREAM + stream &&
+           page < (uint64_t)n && binding_at(&before, space->object, args[3] + page * PAGE_SIZE, &source) &&
+           source.pfn == paddr_to_pfn(pte_paddr(pte)) && pte_prot(pte) == args[5] &&
+           !(pte_prot(pte) & ~source.max);
+}
+
+static const char *check_reached(bool binds, const uint64_t args[8], int64_t n)
+{
+    for (unsigned stream = 0; stream < STREAMS; stream++)
+        for (unsigned i = 0; i < IOVAS; i++) {
+            pte_t now = reached(stream, i);
+
+            if (now && now != before.reached[stream][i] && !(binds && was_bound_for(stream, i, now, args, n)))
+                return wrong("device %u reaches frame %u, which nobody has bound for it",
+                             SMALL_STREAM + stream, paddr_to_pfn(pte_paddr(now)));
+        }
+    return NULL;
+}
+
+/* Whose stream it was when it could be reached. */
+static bool is_of(unsigned stream, const uint64_t args[8])
+{
+    const struct cap *cap = cap_at(actor->env, args[0]);
+    const struct domain *domain = dma_stream_domain(SMALL_STREAM + stream);
+
+    return cap && domain && paddr_to_pfn(virt_to_phys(domain)) == cap->object;
+}
+
+static const char *check_unbound(const uint64_t args[8], int64_t n)
+{
+    for (unsigned stream = 0; stream < STREAMS; stream++)
+        for (unsigned i = 0; i < IOVAS; i++)
+            if (is_of(stream, args) && (iovas[i] - args[1]) / PAGE_SIZE < (uint64_t)n && reached(stream, i))
+                return wrong("device %u reaches 0x%lx, which was unbound", SMALL_STREAM + stream,
+                             (unsigned long)iovas[i]);
+    return NULL;
+}
+
+/* All others have let go of it, but for who may have it in any case. */
+static const char *check_reclaimed(const uint64_t args[8])
+{
+    const struct cap *cap = cap_at(actor->env, args[0]);
+    struct binding_was page;
+
+    for (uint64_t k = 0; cap && k < args[2]; k++)
+        for (unsigned i = 0;
+             i < STREAMS * IOVAS && binding_at(&after, cap->object, args[1] + k * PAGE_SIZE, &page); i++) {
+            pte_t pte = reached(i / IOVAS, i % IOVAS);
+            const struct domain *domain = dma_stream_domain(SMALL_STREAM + i / IOVAS);
+
+            if (pte && paddr_to_pfn(pte_paddr(pte)) == page.pfn &&
+                !(domain && account_covers(domain->account, &actor->env->owner.account)))
+                return wrong("device %u reaches frame %u, which was reclaimed", SMALL_STREAM + i / IOVAS,
+                             page.pfn);
+        }
+    return NULL;
+}
+
+static const char *check_line_taken(const uint64_t args[8], int64_t word)
+{
+    uint64_t i = args[1] - SMALL_LPI;
+    const struct cap *vcpu = cap_at(actor->env, args[5]);
+
+    if (i >= LPIS)
+        return NULL;
+    if (before.holder[i])
+        return wrong("line %u was somebody's, and was bound", SMALL_LPI + (unsigned)i);
+    if (!vcpu || irq_holder(SMALL_LPI + (uint32_t)i) != vcpu_of(vcpu))
+        return wrong("line %u is not whose it was bound for", SMALL_LPI + (unsigned)i);
+    if (machine_msi_line((uint32_t)args[3], (uint32_t)word) != args[1])
+        return wrong("the word %ld of device %lu does not raise its line", (long)word,
+                     (unsigned long)args[3]);
+    return NULL;
+}
+
+/* A line changes hands only by way of nobody's. */
+static const char *check_lines(void)
+{
+    for (unsigned i = 0; i < LPIS; i++) {
+        const struct vcpu *now = irq_holder(SMALL_LPI + i);
+
+        if (now && before.holder[i] && now != before.holder[i])
+            return wrong("line %u was taken from who has it", SMALL_LPI + i);
+    }
+    return NULL;
+}
+
+static const char *check_call_of_device(uint64_t number, const uint64_t args[8], int64_t rc)
+{
+    switch (number) {
+    case EXO_CALL_dma_unbind:
+        return check_unbound(args, rc);
+    case EXO_CALL_page_reclaim:
+        return rc == EXO_RECLAIM_DONE && args[2] ? check_reclaimed(args) : NULL;
+    case EXO_CALL_msi_bind:
+        return check_line_taken(args, rc);
+    default:
+        return NULL;
+    }
+}
+
+static const char *check_after_devices(bool done, uint64_t number, const uint64_t args[8], int64_t rc)
+{
+    const char *bad = check_lines();
+
+    if (!bad && small.with & SMALL_DMA)
+        bad = check_reached(done && number == EXO_CALL_dma_bind, args, rc);
+    return bad || !done ? bad : check_call_of_device(number, args, rc);
 }
 
 const char *oracle_after(bool is_call, uint64_t number, const uint64_t args[8], int64_t rc)
@@ -473,10 +698,12 @@ const char *oracle_after(bool is_call, uint64_t number, const uint64_t args[8], 
     const char *bad;
 
     if (handed_out_stale)
-        return wrong("a frame was handed out while a TLB led to it");
+        return wrong("a frame was handed out while a TLB, an IOMMU or a trace led to it");
     if (answer == MACHINE_AWAY || answer == -EXO_ETIMEDOUT)
         answer = 0; /* the answer was given before it waited */
     bad = check_calls(replied, args[0] & ~EXO_REPLY_FLAGS, answer);
+    if (!bad)
+        bad = check_after_devices(is_call && rc >= 0, number, args, rc);
     if (bad || !is_call || (rc < 0 && rc != MACHINE_AWAY))
         return bad;
     bad = check_rights(number == EXO_CALL_page_alloc);
@@ -498,13 +725,46 @@ static bool children(void)
     return !list_empty(&root.env->children);
 }
 
+static void unbind_all(struct space *space, uint64_t va, uint64_t npages)
+{
+    for (uint64_t done = 0; done < npages;) {
+        int64_t n = space_unbind(space, va + done * PAGE_SIZE, npages - done, false);
+
+        done += n > 0 ? (uint64_t)n : 1;
+    }
+}
+
+static void unbind_pages(struct space *space)
+{
+    static const uint64_t at[] = {SMALL_VA1, SMALL_VA3, SMALL_VA4};
+
+    for (unsigned i = 0; i < ARRAY_LEN(at); i++)
+        unbind_all(space, at[i], small.with & SMALL_LARGE ? EXO_LARGE_PAGES : 3);
+    if (small.with & SMALL_LARGE)
+        space_run_resume(space, 0, 0, space->run.large);
+}
+
+static bool own_left;
+
+/* What devices and traces of the first environment hold, piece by piece. */
+static void release_own(void)
+{
+    for (unsigned i = 0; i < MACHINE_LPIS; i++)
+        irq_unbind(SMALL_LPI + i, root.env);
+    if (!list_empty(&root.env->domains)) {
+        domain_end_step(list_entry(root.env->domains.next, struct domain, in_env));
+        own_left = true;
+    }
+    for (unsigned i = 0; i < ncpus; i++)
+        own_left |= cpus[i].trace.owner && !ring_release_step(&cpus[i]);
+}
+
 static void unbind_own(void)
 {
-    static const uint64_t at[] = {SMALL_VA1, SMALL_VA2, SMALL_VA3};
-
+    own_left = false;
+    release_own();
     for (struct list *s = root.env->spaces.next; s != &root.env->spaces; s = s->next)
-        for (unsigned i = 0; i < ARRAY_LEN(at); i++)
-            space_unbind(list_entry(s, struct space, in_env), at[i], 2, false);
+        unbind_pages(list_entry(s, struct space, in_env));
 }
 
 /* As a call by somebody who may. */
@@ -512,6 +772,7 @@ static void destroy_piece(void *arg)
 {
     (void)arg;
     world_enter();
+    own_left = true;
     if (children())
         env_destroy_step(list_entry(root.env->children.next, struct env, in_parent));
     else
@@ -520,11 +781,20 @@ static void destroy_piece(void *arg)
     local_leave();
 }
 
-/* Pages that ended environments paid for and that vcpus of the first one, which live on, have as theirs. */
+static bool device_frames(void)
+{
+    bool found = false;
+
+    for (pfn_t pfn = first(); pfn < end(); pfn++)
+        found |= is_kind(pfn, EXO_FRAME_IOTABLE);
+    return found;
+}
+
+/* Pages that ended environments paid for and that vcpus of the first one, which live on, have as theirs, or a part of. */
 static bool is_pinned(pfn_t pfn)
 {
     for (const struct list *at = root.env->vcpus.next; at != &root.env->vcpus; at = at->next)
-        if (list_entry(at, struct vcpu, in_env)->page_pfn == pfn)
+        if (frame_head(list_entry(at, struct vcpu, in_env)->page_pfn) == frame_head(pfn))
             return true;
     return false;
 }
@@ -544,19 +814,19 @@ const char *oracle_leaks(void)
     const struct account *account = &root.env->owner.account;
 
     for (unsigned i = 0; i < TEARDOWN_STEPS; i++) {
-        bool last = !children();
-
         small_on(0);
         machine_try(destroy_piece, NULL);
         for (unsigned cpu = 0; cpu < ncpus && machine.end != MACHINE_STOPPED; cpu++)
             small_interrupt(cpu);
         if (machine.end == MACHINE_STOPPED)
             return machine.console;
-        if (last)
+        if (!own_left)
             break;
     }
-    if (children())
+    if (own_left)
         return wrong("an environment is not destroyed after %u steps", TEARDOWN_STEPS);
+    if (device_frames() && !dma_is_deaf())
+        return wrong("all environments are gone, and devices have frames");
     if (account->reserved != pinned())
         return wrong("all environments are gone: %lu frames are reserved, and %lu pinned",
                      (unsigned long)account->reserved, (unsigned long)pinned());

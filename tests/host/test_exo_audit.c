@@ -362,7 +362,7 @@ static void setup_far(void)
     exo_check();
 }
 
-/* A list, too. */
+/* A list, too.  Long: one case each. */
 static void plant_far(int which)
 {
     switch (which) {
@@ -417,6 +417,10 @@ static void plant_far(int which)
         break;
     case 16:
         frame_entry(frame_cached_first(&cpus[0]))->kind = EXO_FRAME_USER;
+        break;
+    case 17: /* ended, and said to be ready to go on */
+        a.env->state = EXO_ENV_ENDED;
+        a.vcpu->sound = a.vcpu->cpu->epoch;
         break;
     default:
         frame_entry(paddr_to_pfn(virt_to_phys(root.env->home)))->cpus = 0;
@@ -1247,7 +1251,7 @@ static Suite *suite(void)
 
     tc = tcase_create("several CPUs");
     tcase_add_checked_fixture(tc, setup_far, NULL);
-    tcase_add_loop_test(tc, finds_what_is_wrong_between_cpus, 0, 18);
+    tcase_add_loop_test(tc, finds_what_is_wrong_between_cpus, 0, 19);
     tcase_add_loop_test(tc, told_is_told, 0, 2);
     tcase_add_loop_test(tc, in_world_mode, 0, 4);
     suite_add_tcase(s, tc);

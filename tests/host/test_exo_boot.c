@@ -85,9 +85,9 @@ START_TEST(what_the_first_program_finds)
         !space_lookup(root.env->home, EXO_FIRST_STACK_TOP - (EXO_FIRST_STACK_PAGES + 1) * PAGE_SIZE, &b));
     ck_assert_uint_eq(machine.on->vcpu_pointer, EXO_FIRST_VCPU_VA);
     for (pfn_t pfn = s->first_frame; pfn < s->first_frame + IMAGE_LEN / PAGE_SIZE; pfn++)
-        kernel += frame_entry(pfn)->kind == EXO_FRAME_KERNEL;
-    ck_assert_uint_eq(kernel, IMAGE_LEN / PAGE_SIZE);                              /* K9 */
-    ck_assert_uint_eq(frame_entry(TREE_BASE >> PAGE_SHIFT)->kind, EXO_FRAME_FREE); /* where the tree was */
+        kernel += frame_kind(pfn) == EXO_FRAME_KERNEL;
+    ck_assert_uint_eq(kernel, IMAGE_LEN / PAGE_SIZE);                       /* K9 */
+    ck_assert_uint_eq(frame_kind(TREE_BASE >> PAGE_SHIFT), EXO_FRAME_FREE); /* where the tree was */
     ck_assert_uint_eq(root.env->owner.account.limit,
                       root.env->owner.account.used + exo_free_frames()); /* all of it is init's to give */
     for (uint64_t h = EXO_SELF_ENV; h <= EXO_FIRST_SLICE; h++)

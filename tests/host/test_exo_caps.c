@@ -105,6 +105,31 @@ START_TEST(revokes_a_chain)
 }
 END_TEST
 
+/* One call does 64 capabilities' work, and says whether more is left.  Loop: which call, how many. */
+START_TEST(pieces_are_bounded)
+{
+    const unsigned n = 63 + (unsigned)_i / 2;
+    uint64_t top = grant(&root, EXO_FIRST_INFO, EXO_RIGHTS_ALL, 0, 0);
+    uint32_t before = root.env->owner.caps.nused;
+
+    for (unsigned i = 0; i < n; i++)
+        grant(&root, top, EXO_RIGHTS_ALL, 0, 0);
+    if (_i % 2) {
+        ck_assert_int_eq(CALL(cap_revoke, top), n > 64);
+        ck_assert_uint_eq(root.env->owner.caps.nused, before + (n > 64 ? n - 64 : 0));
+        if (n > 64)
+            ck_assert_int_eq(CALL(cap_revoke, top), 0);
+        ck_assert_uint_eq(root.env->owner.caps.nused, before);
+    } else {
+        ck_assert_int_eq(CALL(cap_drop, top), n > 64);
+        if (n > 64)
+            ck_assert_int_eq(CALL(cap_drop, top), 0);
+        ck_assert_uint_eq(root.env->owner.caps.nused, before - 1 + n); /* they hang on what it hung on */
+        ck_assert_int_eq(CALL(cap_revoke, EXO_FIRST_INFO), n > 64);
+    }
+}
+END_TEST
+
 START_TEST(revokes_a_tree)
 {
     struct dice d = {(uint64_t)_i};
@@ -245,6 +270,7 @@ static Suite *suite(void)
     tcase_add_test(tc, dead_objects_answer);
     tcase_add_test(tc, handles_of_every_kind);
     tcase_add_loop_test(tc, revokes_a_chain, 0, 1);
+    tcase_add_loop_test(tc, pieces_are_bounded, 0, 6);
     tcase_add_loop_test(tc, revokes_a_chain, 60, 70);
     tcase_add_loop_test(tc, revokes_a_chain, 500, 501);
     tcase_add_loop_test(tc, revokes_a_tree, 0, 5);

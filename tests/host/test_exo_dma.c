@@ -389,25 +389,83 @@ START_TEST(K8_exhaustion_at_each_allocation)
 }
 END_TEST
 
+#define TAGS 126u /* 128, less number 0 and the one that is open */
+
+/* As often as one likes. */
 START_TEST(K8_more_domains_than_tags)
 {
-    uint64_t handles[100], n = 0;
-    int64_t rc;
+    uint64_t handles[TAGS + 1];
 
-    for (unsigned i = 0; i < 100; i++) /* room in init's table, which does not shrink */
+    for (unsigned i = 0; i < TAGS + 1; i++) /* room in init's table, which does not shrink */
         handles[i] = weak(dma, 0);
-    for (unsigned i = 0; i < 100; i++)
+    for (unsigned i = 0; i < TAGS + 1; i++)
         CALL_OK(cap_drop, handles[i]);
     before = exo_free_frames() + 3; /* head, root and streams of the one that is open */
-    while ((rc = CALL(dma_open, dma, 100 + n)) > 0)
-        handles[n++] = (uint64_t)rc;
-    ck_assert_int_eq(rc, -EXO_EFULL);
-    ck_assert_uint_eq(n, 62); /* 64, less number 0 and the one that is open */
-    exo_check();
-    while (n)
-        close_all(handles[--n]);
+    for (unsigned round = 0; round < 2; round++) {
+        for (unsigned i = 0; i < TAGS; i++)
+            handles[i] = (uint64_t)CALL_OK(dma_open, dma, 100 + i);
+        CALL_FAILS(EXO_EFULL, dma_open, dma, 100 + TAGS);
+        for (unsigned i = 0; i < TAGS; i++) {
+            ck_assert_uint_ne(dma_stream_domain(100 + i)->tag, 0);
+            for (unsigned k = 0; k < i; k++)
+                ck_assert_uint_ne(dma_stream_domain(100 + i)->tag, dma_stream_domain(100 + k)->tag);
+        }
+        exo_check();
+        for (unsigned i = 0; i < TAGS; i++)
+            close_all(handles[i]);
+    }
     close_all(domain);
     ck_assert_uint_eq(exo_free_frames(), before);
+}
+END_TEST
+
+/* Two pages on both sides of where a table ends: both tables go with them.  Loop: at an even, and at an odd one. */
+START_TEST(K8_both_tables_of_a_range_go)
+{
+    const uint64_t iova = IOVA + (1ull + (unsigned)_i) * (2 << 20) - PAGE_SIZE;
+    uint64_t free = exo_free_frames();
+
+    ck_assert_int_eq(CALL(dma_bind, domain, iova, EXO_SELF_SPACE, VA, 2, RW), 2);
+    ck_assert_int_eq(CALL(dma_unbind, domain, iova, 2), 2);
+    ck_assert_uint_eq(exo_free_frames(), free);
+}
+END_TEST
+
+/* One that ends with a page at the end of a table, and nothing behind. */
+START_TEST(K8_the_last_page_of_a_table)
+{
+    CALL_OK(dma_bind, domain, IOVA + (2 << 20) - PAGE_SIZE, EXO_SELF_SPACE, VA, 1, RW);
+    close_all(domain);
+    ck_assert_uint_eq(exo_free_frames(), before);
+}
+END_TEST
+
+/* The unit is told that a page of stream entries is gone: whoever has the frame next writes no entries there. */
+START_TEST(K18_a_freed_page_holds_no_streams)
+{
+    const uint64_t forged = VA + 0x100000, iova = IOVA + (3 << 21) + (5 << 12);
+    pfn_t was = dma_stream_table(STREAM / 64), table = bound_at(VA).pfn;
+    uint64_t *words = frame_address(bound_at(VA + PAGE_SIZE).pfn), *entries;
+
+    close_all(domain);
+    ck_assert_uint_eq(dma_stream_table(STREAM / 64), 0);
+    ck_assert_int_eq(CALL(page_alloc, EXO_SELF_SPACE, forged, 1, was, RW), 1);
+    entries = frame_address(was);
+    ((struct arch_domain *)words)->root = pfn_to_paddr(table).v;
+    ((struct arch_domain *)words)->tag = 1;
+    for (unsigned i = 0; i < PAGE_SIZE / 8; i++) {
+        entries[i] = virt_to_phys(words).v;
+        ((pte_t *)frame_address(table))[i] =
+            i == 5 ? pte_leaf(pfn_to_paddr(table), RW, RW, MEMORY_NORMAL) : pte_table(pfn_to_paddr(table));
+    }
+    ck_assert(!reaches(STREAM, iova, EXO_PROT_READ));
+}
+END_TEST
+
+START_TEST(bounds_of_lists)
+{
+    ck_assert(!dma_is_doorbell((paddr_t){0}));
+    ck_assert_uint_eq(dma_stream_table(DMA_STREAMS_MAX / 64), 0);
 }
 END_TEST
 
@@ -677,6 +735,10 @@ static Suite *suite(void)
     tcase_add_test(with, K5_bounded);
     tcase_add_test(with, K8_exhaustion_at_each_allocation);
     tcase_add_test(with, K8_more_domains_than_tags);
+    tcase_add_loop_test(with, K8_both_tables_of_a_range_go, 0, 2);
+    tcase_add_test(with, K8_the_last_page_of_a_table);
+    tcase_add_test(with, K18_a_freed_page_holds_no_streams);
+    tcase_add_test(with, bounds_of_lists);
     tcase_add_test(with, K18_K3_the_end_of_an_environment_in_the_midst);
     tcase_add_test(with, K8_a_page_of_streams_outlives_its_payer);
     tcase_add_test(with, K5_memory_of_another);

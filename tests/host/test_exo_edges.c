@@ -701,8 +701,29 @@ START_TEST(wide_and_negative)
 {
     char out[40];
 
-    ck_assert_uint_eq(format(out, sizeof(out), "%ld %d", INT64_MIN, -7), 23);
-    ck_assert_str_eq(out, "-9223372036854775808 -7");
+    ck_assert_uint_eq(format(out, sizeof(out), "%ld %d %d", INT64_MIN, -7, 0), 25);
+    ck_assert_str_eq(out, "-9223372036854775808 -7 0");
+}
+END_TEST
+
+static void say_at_length(void *text)
+{
+    klog("%s", (const char *)text);
+}
+
+/* A line of the kernel's has 159 characters at most, the last of which ends it. */
+START_TEST(long_lines_are_cut)
+{
+    const struct exo_log *log = machine.cpu->log;
+    uint64_t written = log->written;
+    char text[300];
+
+    memset(text, 'x', sizeof(text));
+    text[sizeof(text) - 1] = 0;
+    machine_try(say_at_length, text);
+    ck_assert_uint_eq(log->written, written + 159);
+    ck_assert_int_eq(log->text[written + 157], 'x');
+    ck_assert_int_eq(log->text[written + 158], '\n');
 }
 END_TEST
 
@@ -747,6 +768,25 @@ START_TEST(locks_without_a_rank)
     ck_assert_uint_ne(lock.next, lock.served);
     lock_drop(&lock);
     ck_assert_uint_eq(lock.next, lock.served);
+}
+END_TEST
+
+static void take_with_another(void *arg)
+{
+    struct exo_lock *lock = arg;
+
+    local_enter();
+    lock_take(lock);
+    lock_drop(lock);
+    local_leave();
+}
+
+START_TEST(locks_without_a_rank_have_no_order)
+{
+    struct exo_lock lock = {0};
+
+    ck_assert_int_eq(machine_try(take_with_another, &lock), MACHINE_RUNS);
+    ck_assert_uint_eq(lock.served, 1);
 }
 END_TEST
 
@@ -984,6 +1024,20 @@ START_TEST(processors_that_do_not_count)
 }
 END_TEST
 
+/* What is said, and what is locked. */
+static TCase *words_and_locks(void)
+{
+    TCase *tc = tcase_create("words");
+
+    tcase_add_checked_fixture(tc, setup, exo_check);
+    tcase_add_test(tc, wide_and_negative);
+    tcase_add_test(tc, long_lines_are_cut);
+    tcase_add_test(tc, a_cpu_without_a_log);
+    tcase_add_test(tc, locks_without_a_rank);
+    tcase_add_test(tc, locks_without_a_rank_have_no_order);
+    return tc;
+}
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("edges");
@@ -1021,13 +1075,11 @@ static Suite *suite(void)
     tcase_add_test(tc, traced_tokens);
     tcase_add_test(tc, badges_are_one_number);
     tcase_add_test(tc, lines_that_nobody_has);
-    tcase_add_test(tc, wide_and_negative);
-    tcase_add_test(tc, a_cpu_without_a_log);
-    tcase_add_test(tc, locks_without_a_rank);
     tcase_add_test(tc, notices_add_up);
     tcase_add_test(tc, who_is_told);
     tcase_add_test(tc, many_were_pinned);
     suite_add_tcase(s, tc);
+    suite_add_tcase(s, words_and_locks());
 
     tc = tcase_create("panics");
     tcase_add_checked_fixture(tc, setup, NULL);

@@ -390,6 +390,54 @@ START_TEST(fp_moves_lazily)
 }
 END_TEST
 
+/* What a's turn begins with: its registers, or those of whoever had them, off. */
+static bool fp_comes(struct actor *who)
+{
+    as(who);
+    return machine.on->fp_on;
+}
+
+/* Asked for in each turn, they come by themselves in two of three turns, then in ever more; and nobody's value is another's. */
+START_TEST(fp_comes_unasked)
+{
+    unsigned came[2] = {0, 0};
+
+    for (uint64_t turn = 1; turn <= 200; turn++) {
+        came[turn > 100] += fp_comes(&a);
+        ck_assert_uint_eq(machine_fp()[0], turn == 1 ? 0 : turn - 1);
+        machine_fp()[0] = turn;
+        as(&b);
+        ck_assert_uint_eq(machine_fp()[0], turn == 1 ? 0 : 1000 + turn - 1);
+        machine_fp()[0] = 1000 + turn;
+    }
+    ck_assert_uint_ge(came[0], 80);
+    ck_assert_uint_ge(came[1], 98);
+}
+END_TEST
+
+/* Not asked for any more, they soon stay away; asked for again, they are who asks's. */
+START_TEST(fp_stays_away)
+{
+    uint64_t moves;
+
+    as(&a);
+    machine_fp()[0] = 7;
+    as(&b);
+    machine_fp()[0] = 8;
+    for (unsigned turn = 0; turn < 4; turn++) {
+        as(&a);
+        as(&b);
+    }
+    moves = machine.fp_moves;
+    ck_assert(!fp_comes(&a) || !fp_comes(&b)); /* one of them had them last */
+    ck_assert_uint_eq(machine.fp_moves, moves);
+    as(&a);
+    ck_assert_uint_eq(machine_fp()[0], 7);
+    as(&b);
+    ck_assert_uint_eq(machine_fp()[0], 8);
+}
+END_TEST
+
 /* ---- slices ----------------------------------------------------------------------------------------------------- */
 
 static uint64_t ticks_of(const struct actor *who, uint64_t total)
@@ -657,6 +705,8 @@ static Suite *suite(void)
     tcase_add_test(tc, faults);
     tcase_add_loop_test(tc, garbage_in_the_page, 0, 12);
     tcase_add_test(tc, fp_moves_lazily);
+    tcase_add_test(tc, fp_comes_unasked);
+    tcase_add_test(tc, fp_stays_away);
     tcase_add_test(tc, round_robin);
     tcase_add_test(tc, owned_slots);
     tcase_add_test(tc, slot_errors);

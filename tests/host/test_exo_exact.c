@@ -2,7 +2,9 @@
 #include <string.h>
 
 #include "cap.h"
+#include "cpu.h"
 #include "exo_machine.h"
+#include "irq.h"
 
 #define VA 0x10000000ull
 
@@ -182,6 +184,7 @@ START_TEST(K27_taken_is_told_when_it_is_called_off)
     as(&client);
     ck_assert_uint_eq(client.vcpu->page->info, EXO_REVOKE_FRAMES);
     upcall_done();
+    ck_assert_uint_eq(client.vcpu->page->revoke.deadline, deadline);
     as(&root);
     exo_later(deadline);
     left = CALL_OK(env_limit, client.env_cap, used - 30, 0); /* a piece */
@@ -193,6 +196,7 @@ START_TEST(K27_taken_is_told_when_it_is_called_off)
     ck_assert(machine_in_upcall(client.vcpu));
     ck_assert_uint_eq(client.vcpu->page->info, EXO_REVOKE_TAKEN);
     ck_assert_uint_eq(client.vcpu->page->detail, 30 - (uint64_t)left);
+    ck_assert_uint_eq(client.vcpu->page->revoke.deadline, 0); /* that was the request's */
     upcall_done();
 }
 END_TEST
@@ -249,6 +253,464 @@ START_TEST(C1_borrowed_time_ends)
 }
 END_TEST
 
+/* What a call of page_reclaim takes counts for more than what it looks at: eight pages are a piece's work. */
+START_TEST(K27_pages_are_taken_in_pieces)
+{
+    uint64_t most = 0, left;
+    int64_t rc;
+
+    client_has(40);
+    ck_assert_int_eq(CALL(page_map, server.space_cap, VA, client.space_cap, VA, 40, EXO_PROT_MAX(RW) | RW),
+                     40);
+    left = server.env->home->nbound;
+    as(&client);
+    do {
+        as(&client);
+        rc = CALL_OK(page_reclaim, EXO_SELF_SPACE, VA, 40, 0);
+        most = max_u64(most, left - server.env->home->nbound);
+        left = server.env->home->nbound;
+        if (rc == EXO_RECLAIM_ASKED)
+            exo_later(client.env->reclaim.deadline);
+    } while (rc != EXO_RECLAIM_DONE);
+    ck_assert_uint_eq(most, 8);
+}
+END_TEST
+
+/* A walk looks at 128 frames in a call, though none of them is of interest. */
+START_TEST(K27_walks_go_in_pieces)
+{
+    const struct env_reclaim *walk = &client.env->reclaim;
+    pfn_t most = 0, at;
+
+    client_has(1);
+    as(&client);
+    ck_assert_int_eq(CALL(page_reclaim, EXO_SELF_SPACE, VA, 1, 0), EXO_RECLAIM_MORE);
+    do {
+        at = walk->at;
+        if (CALL_OK(page_reclaim, EXO_SELF_SPACE, VA, 1, 0) == EXO_RECLAIM_DONE)
+            break;
+        most = walk->at - at > most ? walk->at - at : most;
+    } while (walk->at > at);
+    ck_assert_uint_eq(most, 128);
+}
+END_TEST
+
+/* What stands behind the list of victims is none of them. */
+START_TEST(K27_sixteen_victims)
+{
+    struct exo_victim *victims = client.vcpu->page->victims;
+    uint64_t used, deadline = machine.time + 10;
+
+    client_has(40);
+    used = account_in_use(&client.env->owner.account);
+    victims[EXO_VICTIMS] = (struct exo_victim){.va = VA, .npages = 40};
+    ck_assert_int_eq(CALL(env_limit, client.env_cap, used - 30, deadline), 30);
+    exo_later(deadline);
+    ck_assert_int_eq(CALL(env_limit, client.env_cap, used - 30, 0), 30);
+    ck_assert_int_eq(client.env->state, EXO_ENV_ENDED);
+    ck_assert_int_eq(client.env->reason, EXO_END_REVOKED);
+}
+END_TEST
+
+static uint64_t vcpu_va(unsigned i)
+{
+    return 0x300000 + i * PAGE_SIZE;
+}
+
+/* Of seventeen vcpus, all but the last can be asked; those that are not started hear nothing. */
+START_TEST(K27_one_of_the_first_sixteen_hears)
+{
+    struct vcpu *vcpus[17] = {client.vcpu};
+    exo_handle_t handle;
+
+    as(&client);
+    for (unsigned i = 1; i < 17; i++) {
+        vcpus[i] = actor_vcpu(vcpu_va(i), &handle);
+        vcpus[i]->page->upcall_masked = 1;
+    }
+    vcpus[0]->page->upcall_masked = 1;
+    ck_assert_ptr_eq(notice_vcpu(client.env), vcpus[0]);
+    vcpus[16]->page->upcall_masked = 0;
+    ck_assert_ptr_eq(notice_vcpu(client.env), vcpus[0]);
+    vcpus[15]->page->upcall_masked = 0;
+    ck_assert_ptr_eq(notice_vcpu(client.env), vcpus[15]);
+    vcpus[0]->page->upcall_masked = 0;
+    ck_assert_ptr_eq(notice_vcpu(client.env), vcpus[0]);
+}
+END_TEST
+
+/* What waits to be told grows by what lies in it or right behind it, and by nothing else; the earliest deadline counts. */
+START_TEST(K27_requests_grow_by_neighbours)
+{
+    struct vcpu *vcpu = client.vcpu;
+    const struct notice_range *waits = &vcpu->notices.pages;
+
+    ck_assert(notice_pages(vcpu, 5, VA, 1, 100));
+    ck_assert(notice_pages(vcpu, 5, VA, 1, 90));
+    ck_assert_uint_eq(waits->npages, 1);
+    ck_assert_uint_eq(waits->deadline, 90);
+    ck_assert(notice_pages(vcpu, 5, VA + PAGE_SIZE, 2, 95));
+    ck_assert(!notice_pages(vcpu, 5, VA + 4 * PAGE_SIZE, 1, 10));
+    ck_assert(!notice_pages(vcpu, 5, VA - PAGE_SIZE, 1, 10));
+    ck_assert(!notice_pages(vcpu, 6, VA + PAGE_SIZE, 1, 10));
+    ck_assert(notice_pages(vcpu, 5, VA + PAGE_SIZE, 1, 95));
+    ck_assert_uint_eq(waits->space, 5);
+    ck_assert_uint_eq(waits->va, VA);
+    ck_assert_uint_eq(waits->npages, 3);
+    ck_assert_uint_eq(waits->deadline, 90);
+}
+END_TEST
+
+/* What went is told as one range around all of it, and of no space in particular if it was of two. */
+START_TEST(K27_what_went_is_one_range)
+{
+    const struct notice_range *gone = &client.vcpu->notices.gone;
+
+    notice_gone(client.vcpu, 5, VA + 2 * PAGE_SIZE, 1);
+    notice_gone(client.vcpu, 5, VA, 1);
+    ck_assert_uint_eq(gone->space, 5);
+    ck_assert_uint_eq(gone->va, VA);
+    ck_assert_uint_eq(gone->npages, 3);
+    notice_gone(client.vcpu, 6, VA + 4 * PAGE_SIZE, 2);
+    ck_assert_uint_eq(gone->space, EXO_REVOKE_ANYWHERE);
+    ck_assert_uint_eq(gone->va, VA);
+    ck_assert_uint_eq(gone->npages, 6);
+}
+END_TEST
+
+/* ---- vcpus ------------------------------------------------------------------------------------------------ */
+
+/* The shared page may be the last page that a user has. */
+START_TEST(vcpu_page_is_the_last)
+{
+    const uint64_t last = system_info->table_va - PAGE_SIZE;
+    uint64_t handle;
+
+    as(&client);
+    CALL_OK(page_alloc, EXO_SELF_SPACE, last, 1, EXO_WANT_ANY, RW);
+    handle = (uint64_t)CALL_OK(vcpu_create, EXO_SELF_ENV, 0, EXO_SELF_SPACE, last);
+    ck_assert_uint_eq(vcpu_of(cap_at(client.env, handle))->page->self, last);
+}
+END_TEST
+
+/* Who has masked upcalls gets none, whichever way it comes back to its CPU. */
+START_TEST(masked_ones_are_not_interrupted)
+{
+    struct exo_vcpu_page *page = client.vcpu->page;
+    uint64_t event;
+
+    event = (uint64_t)CALL_OK(event_create, client.vcpu_cap, 1);
+    as(&client);
+    page->upcall_events = 1;
+    page->upcall_masked = 1;
+    page->reason = EXO_UPCALL_EXCEPTION;
+    notice_gone(client.vcpu, 0, VA, 1);
+    as(&root);
+    CALL_OK(signal, event, 1);
+    as(&client);
+    machine_advance(2 * machine.cpu->slot_ticks);
+    as(&client);
+    ck_assert_uint_eq(page->reason, EXO_UPCALL_EXCEPTION);
+    page->upcall_masked = 0;
+    CALL(yield, 0);
+    as(&client);
+    ck_assert_uint_eq(page->reason, EXO_UPCALL_REVOKE);
+    upcall_done();
+}
+END_TEST
+
+/* Who runs is told by two numbers, as the frame table knows them. */
+START_TEST(tables_tell_who_runs)
+{
+    const struct exo_running *running = &machine.cpu->info->running;
+
+    as(&client);
+    ck_assert_uint_eq(running->vcpu, vcpu_frame(client.vcpu));
+    ck_assert_uint_eq(running->env, env_frame(client.env));
+    as(&server);
+    ck_assert_uint_eq(running->vcpu, vcpu_frame(server.vcpu));
+    ck_assert_uint_eq(running->env, env_frame(server.env));
+}
+END_TEST
+
+/* Who is stopped as another is taken down has no status, and has not faulted. */
+START_TEST(K30_stopped_is_no_fault)
+{
+    struct actor child;
+
+    as(&client);
+    child = actor_new(20);
+    as(&root);
+    ck_assert_int_eq(CALL(env_destroy, client.env_cap), 1);
+    for (const struct env *env = child.env; env != root.env; env = env->parent) {
+        ck_assert_int_eq(env->reason, EXO_END_STOP);
+        ck_assert_uint_eq(env->code, 0);
+        ck_assert_uint_eq(env->pc, 0);
+        ck_assert_uint_eq(env->address, 0);
+    }
+}
+END_TEST
+
+/* With the last space that has stale translations its epoch ends: nobody has to flush everything for these frames. */
+START_TEST(K13_epochs_end_with_the_last_lazy_one)
+{
+    client_has(3);
+    as(&client);
+    for (unsigned i = 0; i < 2; i++) {
+        const uint32_t epoch = tlb_epoch();
+
+        ck_assert_ptr_nonnull(machine_touch(VA + i * PAGE_SIZE, EXO_PROT_READ));
+        CALL_OK(page_unmap, EXO_SELF_SPACE, VA + i * PAGE_SIZE, 1, EXO_LAZY);
+        ck_assert_uint_eq(tlb_epoch(), epoch);
+        CALL_OK(tlb_sync, EXO_SELF_SPACE, VA, 3);
+        ck_assert_uint_eq(tlb_epoch(), epoch + 1);
+    }
+}
+END_TEST
+
+/* ---- lines ------------------------------------------------------------------------------------------------- */
+
+/* Numbers between the wired lines and those of messages, and behind these, name nothing; no row is shown for them. */
+START_TEST(K18_lines_that_are_not_there)
+{
+    const uint32_t wrong[] = {MACHINE_LINES, MACHINE_LPI_MIN - 1, MACHINE_LPI_MIN + MACHINE_LPIS, UINT32_MAX};
+    const uint32_t right[] = {0, MACHINE_LINES - 1, MACHINE_LPI_MIN, MACHINE_LPI_MIN + MACHINE_LPIS - 1};
+    paddr_t at;
+    const struct exo_line *shown;
+
+    for (unsigned i = 0; i < ARRAY_LEN(wrong); i++)
+        ck_assert_ptr_null(irq_of(wrong[i]));
+    ck_assert_int_eq(info_page(EXO_INFO_LINES, 0, &at), 0);
+    shown = phys_to_virt(at);
+    for (unsigned i = 0; i < ARRAY_LEN(right); i++) {
+        const struct irq *irq = irq_of(right[i]);
+
+        ck_assert_uint_eq(irq->line, right[i]);
+        ck_assert_uint_eq(shown[irq - irq_row(0)].line, right[i]);
+    }
+    ck_assert_uint_eq(system_info->nlines, MACHINE_LINES + MACHINE_LPIS);
+    ck_assert_uint_eq(shown[system_info->nlines].line, 0);
+}
+END_TEST
+
+static void release_piece(void *vcpu)
+{
+    local_enter();
+    world_upgrade();
+    irq_vcpu_end(vcpu);
+    world_leave();
+    local_leave();
+}
+
+/* A piece of the end of whoever has many lines is eight of them (docs/kernel.md). */
+START_TEST(K18_lines_go_in_pieces)
+{
+    for (uint64_t line = 40; line < 57; line++)
+        ck_assert_int_eq(CALL(irq_bind, EXO_FIRST_IRQ, line, client.vcpu_cap, 3), 0);
+    for (unsigned left = 17; left > 0; left -= min_u64(left, 8)) {
+        ck_assert_uint_eq(client.vcpu->nirqs, left);
+        ck_assert_int_eq(machine_try(release_piece, client.vcpu), MACHINE_RUNS);
+    }
+    ck_assert_uint_eq(client.vcpu->nirqs, 0);
+    for (uint32_t line = 40; line < 57; line++)
+        ck_assert_ptr_null(irq_holder(line));
+}
+END_TEST
+
+/* ---- several CPUs ----------------------------------------------------------------------------------------- */
+
+#define OTHER_VA 0x200000ull
+
+static exo_handle_t other_cap;
+
+static void setup_cpus(void)
+{
+    machine.ncpus = 3;
+    setup();
+    machine.stay = true;
+}
+
+/* A vcpu of this actor's on another CPU, out of its START upcall there; CPU 0 is played again, and the actor current. */
+static struct vcpu *other_of(const struct actor *a, unsigned cpu)
+{
+    static unsigned n;
+    const uint64_t va = OTHER_VA + n++ * PAGE_SIZE;
+    struct vcpu *vcpu;
+
+    as(a);
+    CALL_OK(page_alloc, EXO_SELF_SPACE, va, 1, EXO_WANT_ANY, RW);
+    other_cap = (exo_handle_t)CALL_OK(vcpu_create, EXO_SELF_ENV, cpu, EXO_SELF_SPACE, va);
+    vcpu = vcpu_of(cap_at(a->env, other_cap));
+    vcpu->page->upcall_entry = UPCALL_ENTRY;
+    CALL_OK(vcpu_start, other_cap, 0);
+    machine_on(cpu);
+    machine_run(vcpu);
+    upcall_done();
+    machine_on(0);
+    as(a);
+    return vcpu;
+}
+
+START_TEST(vcpu_is_told_its_cpu)
+{
+    for (unsigned cpu = 1; cpu < 3; cpu++)
+        ck_assert_uint_eq(other_of(&client, cpu)->page->cpu, cpu);
+}
+END_TEST
+
+/* A vcpu that goes before its CPU has looked at a signal for it takes the note along. */
+START_TEST(K29_no_note_stays_behind)
+{
+    struct vcpu *vcpu = other_of(&client, 1);
+    uint64_t event = (uint64_t)CALL_OK(event_create, other_cap, 1);
+
+    machine_on(1);
+    CALL(wait, 1, EXO_FOREVER);
+    ck_assert_int_eq(vcpu->state, VCPU_WAITING);
+    machine_on(0);
+    machine.held = 1 << 1;
+    CALL_OK(signal, event, 1);
+    ck_assert(!list_empty(&cpus[1].inbox));
+    as(&root);
+    actor_destroy(&client);
+    ck_assert(list_empty(&cpus[1].inbox));
+    machine.held = 0;
+    machine_on(1);
+    ck_assert_ptr_null(machine.cpu->current);
+    machine_on(0);
+}
+END_TEST
+
+/* Ended, and its vcpus gone, but its space is still in the MMU of a CPU that is on its way out of the kernel.  Loop: the CPU. */
+START_TEST(K1_a_loaded_space_stays)
+{
+    struct space *home = client.env->home, *other = cpus[_i].loaded;
+    const pfn_t pfn = paddr_to_pfn(virt_to_phys(home));
+    int64_t rc;
+
+    for (unsigned i = 0; i < 100; i++) {
+        cpus[_i].loaded = home;
+        ck_assert_int_eq(CALL(env_destroy, client.env_cap), 1);
+        cpus[_i].loaded = other;
+    }
+    ck_assert(list_empty(&client.env->vcpus));
+    ck_assert_int_eq(frame_entry(pfn)->kind, EXO_FRAME_SPACE);
+    while ((rc = CALL(env_destroy, client.env_cap)) == 1)
+        ;
+    ck_assert_int_eq(rc, 0);
+    ck_assert_int_ne(frame_entry(pfn)->kind, EXO_FRAME_SPACE);
+}
+END_TEST
+
+static uint32_t worlds(void)
+{
+    return lock_shared(EXO_LOCK_WORLD)->served;
+}
+
+/* Answers the client's call from the server, and tells in which mode: with the world or without. */
+static bool answer_takes_world(uint64_t token)
+{
+    uint32_t before = worlds();
+
+    CALL(reply_wait, token, 1, 2, 3, 4, 5, 6, 0);
+    return worlds() != before;
+}
+
+/* Of two answers, the one to another CPU's caller changes what is that CPU's, and the one at home does not. */
+START_TEST(K8_answers_take_the_world_if_they_must)
+{
+    struct vcpu *far = other_of(&client, 1);
+
+    for (unsigned cpu = 0; cpu < 2; cpu++) {
+        machine_on(0);
+        as(&server);
+        CALL(reply_wait, 0, 0, 0, 0, 0, 0, 0, EXO_FOREVER);
+        machine_on(cpu);
+        if (cpu == 0)
+            as(&client);
+        CALL(call, gate, 1, 2, 3, 4, 5, 6, EXO_FOREVER);
+        machine_on(0);
+        as(&server);
+        ck_assert_int_eq(answer_takes_world(server.vcpu->regs.x[0]), cpu);
+        ck_assert_int_eq(result(cpu ? far : client.vcpu), 0);
+        ck_assert_uint_eq(x(cpu ? far : client.vcpu, 1), 1);
+    }
+}
+END_TEST
+
+/* A call to another CPU's vcpu ends early: by a signal from elsewhere, by one from its own CPU, by its deadline.  All that is
+ * known on both CPUs, so the world is taken, once.  Loop: which. */
+START_TEST(K28_calls_abroad_end_with_the_world)
+{
+    struct vcpu *far = other_of(&client, 1), *beside;
+    uint64_t event = (uint64_t)CALL_OK(event_create, other_cap, 1);
+    uint32_t before;
+
+    beside = other_of(&client, 1);
+    far->page->upcall_events = 1;
+    machine_on(1);
+    machine_run(far);
+    CALL(call, gate | EXO_MSG_INTR, 1, 2, 3, 4, 5, 6, _i == 2 ? machine.time + 50 : EXO_FOREVER);
+    ck_assert_int_eq(far->state, VCPU_SENDING);
+    ck_assert_uint_eq(server.vcpu->nfar, 1);
+    before = worlds();
+    if (_i == 0) {
+        machine_on(0);
+        as(&client);
+        CALL_OK(signal, event, 1);
+        ck_assert_uint_eq(worlds(), before);
+        machine_on(1);
+    } else if (_i == 1) {
+        machine_run(beside);
+        CALL_OK(signal, event, 1);
+    } else {
+        machine_advance(100);
+    }
+    ck_assert_uint_eq(worlds(), before + 1);
+    ck_assert_int_eq(result(far), _i == 2 ? -EXO_ETIMEDOUT : -EXO_EINTR);
+    ck_assert(list_empty(&server.vcpu->senders));
+    ck_assert_uint_eq(server.vcpu->nfar, 0);
+    machine_on(0);
+}
+END_TEST
+
+/* What is no caller's token is refused in local mode, unless it names another CPU's vcpu. */
+START_TEST(I1_invented_tokens_disturb_nobody)
+{
+    struct vcpu *far = other_of(&client, 1);
+    const pfn_t wrong[] = {0, system_info->first_frame + (pfn_t)system_info->nframes, env_frame(client.env),
+                           vcpu_frame(client.vcpu)};
+
+    as(&server);
+    for (unsigned i = 0; i < ARRAY_LEN(wrong); i++) {
+        ck_assert_msg(!answer_takes_world(1ull << 32 | wrong[i]), "%u", i);
+        ck_assert_int_eq(result(server.vcpu), -EXO_ETOKEN);
+        ck_assert_msg(!answer_takes_world(EXO_REPLY_CAP | 1ull << 32 | wrong[i]), "%u", i);
+        ck_assert_int_eq(result(server.vcpu), -EXO_ETOKEN);
+    }
+    ck_assert(answer_takes_world(1ull << 32 | vcpu_frame(far)));
+    ck_assert_int_eq(result(server.vcpu), -EXO_ETOKEN);
+    ck_assert(!answer_takes_world(0));
+    ck_assert(!answer_takes_world(EXO_REPLY_CAP));
+}
+END_TEST
+
+/* Capability tables change with the world only: so an answer that brings one takes it, though the caller is at home. */
+START_TEST(K8_answers_with_capabilities_take_the_world)
+{
+    as(&server);
+    CALL(reply_wait, 0, 0, 0, 0, 0, 0, 0, EXO_FOREVER);
+    as(&client);
+    client.vcpu->page->recv.take_cap = 1;
+    CALL(call, gate, 1, 2, 3, 4, 5, 6, EXO_FOREVER);
+    as(&server);
+    server.vcpu->page->send = (struct exo_send){.cap = EXO_SELF_ENV, .rights = EXO_RIGHT_READ};
+    ck_assert(answer_takes_world(EXO_REPLY_CAP | server.vcpu->regs.x[0]));
+    ck_assert_int_eq(result(client.vcpu), 0);
+    ck_assert_ptr_eq(env_of(cap_at(client.env, client.vcpu->page->recv.cap)), server.env);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("exact");
@@ -266,6 +728,31 @@ static Suite *suite(void)
     tcase_add_test(tc, C1_borrowed_time_ends);
     tcase_add_test(tc, K8_both_tables_go);
     tcase_add_test(tc, I1_refused_calls_leave_zeros);
+    tcase_add_test(tc, vcpu_page_is_the_last);
+    tcase_add_test(tc, tables_tell_who_runs);
+    tcase_add_test(tc, masked_ones_are_not_interrupted);
+    tcase_add_test(tc, K27_pages_are_taken_in_pieces);
+    tcase_add_test(tc, K27_walks_go_in_pieces);
+    tcase_add_test(tc, K27_sixteen_victims);
+    tcase_add_test(tc, K27_one_of_the_first_sixteen_hears);
+    tcase_add_test(tc, K27_requests_grow_by_neighbours);
+    tcase_add_test(tc, K27_what_went_is_one_range);
+    tcase_add_test(tc, K30_stopped_is_no_fault);
+    tcase_add_test(tc, K13_epochs_end_with_the_last_lazy_one);
+    tcase_add_test(tc, K18_lines_that_are_not_there);
+    tcase_add_test(tc, K18_lines_go_in_pieces);
+    suite_add_tcase(s, tc);
+
+    tc = tcase_create("cpus");
+    tcase_add_checked_fixture(tc, setup_cpus, exo_check);
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, vcpu_is_told_its_cpu);
+    tcase_add_test(tc, K29_no_note_stays_behind);
+    tcase_add_loop_test(tc, K1_a_loaded_space_stays, 0, 3);
+    tcase_add_test(tc, K8_answers_take_the_world_if_they_must);
+    tcase_add_loop_test(tc, K28_calls_abroad_end_with_the_world, 0, 3);
+    tcase_add_test(tc, I1_invented_tokens_disturb_nobody);
+    tcase_add_test(tc, K8_answers_with_capabilities_take_the_world);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit.h"
 #include "exo_machine.h"
 #include "frame.h"
 
@@ -19,7 +20,7 @@ static void setup(void)
 
 static bool is_free(pfn_t pfn)
 {
-    return frame_is_ram(pfn) && frame_entry(pfn)->kind == EXO_FRAME_FREE;
+    return frame_is_ram(pfn) && frame_kind(pfn) == EXO_FRAME_FREE;
 }
 
 /* The oracle: one flag a frame, all questions answered by looking at all of them. */
@@ -357,6 +358,284 @@ START_TEST(cut_short)
 }
 END_TEST
 
+/* ---- what nobody has needed yet has no entries -------------------------------------------------------------------------- */
+
+#define LARGE_MIB 256u
+
+static void setup_large(void)
+{
+    exo_boot_ram((uint64_t)LARGE_MIB << 20);
+    account = &root.env->owner.account;
+}
+
+static pfn_t frames_end(void)
+{
+    return system_info->first_frame + system_info->nframes;
+}
+
+/* The first frame of the nth leaf that was never written and is free. */
+static pfn_t unwritten(unsigned n)
+{
+    for (pfn_t pfn = system_info->first_frame; pfn < frames_end(); pfn += FRAME_LEAF)
+        if (frame_leaf(pfn) == EXO_FRAME_FREE && n-- == 0)
+            return pfn;
+    ck_abort_msg("all leaves are written");
+}
+
+static unsigned leaves_written(void)
+{
+    unsigned n = 0;
+
+    for (pfn_t pfn = system_info->first_frame; pfn < frames_end(); pfn += FRAME_LEAF)
+        n += frame_leaf(pfn) == FRAME_WRITTEN;
+    return n;
+}
+
+static void counts_agree(void)
+{
+    uint64_t of[EXO_NFRAME_KINDS] = {0};
+
+    for (pfn_t pfn = system_info->first_frame; pfn < frames_end(); pfn++)
+        of[frame_kind(pfn)]++;
+    for (unsigned kind = 0; kind < EXO_NFRAME_KINDS; kind++)
+        ck_assert_uint_eq(of[kind], exo_frames(system_info, kind));
+}
+
+/* K8 */
+START_TEST(boot_writes_little)
+{
+    pfn_t table = paddr_to_pfn(virt_to_phys(frame_ram.table));
+    uint32_t pages = system_info->nframes / FRAME_LEAF;
+
+    ck_assert_uint_lt(leaves_written(), 40);
+    for (pfn_t pfn = table; pfn < table + pages; pfn++) {
+        ck_assert_uint_eq(frame_kind(pfn), EXO_FRAME_INFO);
+        ck_assert_uint_eq(frame_look(pfn)->kind, EXO_FRAME_INFO);
+    }
+    ck_assert_uint_eq(frame_look(unwritten(1))->account, 0);
+    counts_agree();
+}
+END_TEST
+
+/* K8 */
+START_TEST(unwritten_by_number)
+{
+    uint64_t before = exo_free_frames();
+    unsigned written = leaves_written();
+    pfn_t pfn = unwritten(37) + 5;
+
+    CALL_OK(page_alloc, EXO_SELF_SPACE, 0x200000, 1, pfn, RW);
+    for (unsigned at = 0; at < PAGE_SIZE; at += 8)
+        ck_assert_uint_eq(*(const uint64_t *)machine_touch(0x200000 + at, EXO_PROT_READ), 0);
+    ck_assert_uint_eq(frame_entry(pfn)->kind, EXO_FRAME_USER);
+    ck_assert_uint_eq(frame_entry(pfn)->refs, 1);
+    ck_assert_uint_eq(frame_entry(pfn)->serial, 0);
+    for (pfn_t other = pfn - 5; other < pfn - 5 + FRAME_LEAF; other++)
+        ck_assert_uint_eq(frame_entry(other)->kind, other == pfn ? EXO_FRAME_USER : EXO_FRAME_FREE);
+    ck_assert_uint_le(leaves_written() - written, FRAME_ORDERS);
+    counts_agree();
+    exo_check();
+    CALL_FAILS(EXO_EBUSY, page_alloc, EXO_SELF_SPACE, 0x300000, 1, pfn, RW);
+    CALL_OK(page_alloc, EXO_SELF_SPACE, 0x201000, 64, unwritten(11) + 100,
+            RW); /* from one leaf into the next */
+    exo_check();
+    exo_unmap(EXO_SELF_SPACE, 0x200000, 65);
+    ck_assert_uint_eq(exo_free_frames(), before);
+}
+END_TEST
+
+/* Where two zones meet, and below it. */
+START_TEST(unwritten_below_a_limit)
+{
+    const struct frame_want want = {.pfn = EXO_WANT_ANY, .below = unwritten(3) + FRAME_LEAF};
+    pfn_t pfns[3];
+
+    world_enter();
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert_int_eq(frame_alloc(account, EXO_FRAME_USER, &want, &pfns[i]), 0);
+        ck_assert_uint_lt(pfns[i], want.below);
+        ck_assert_uint_eq(frame_entry(pfns[i])->kind, EXO_FRAME_USER);
+    }
+    counts_agree();
+    for (unsigned i = 0; i < 3; i++)
+        frame_free(pfns[i]);
+    world_leave();
+    local_leave();
+}
+END_TEST
+
+/* K8 K14: runs and large pages of frames that have no entries yet, and the rest of a run. */
+START_TEST(unwritten_runs)
+{
+    static const uint64_t sizes[] = {1024, 1, 600, 512, 129, 128, 127};
+    const struct frame_want any = {.pfn = EXO_WANT_ANY}, here = {.pfn = (unwritten(200) + 511) & ~511u};
+    pfn_t pfns[ARRAY_LEN(sizes)], large[2];
+    uint64_t before;
+
+    world_enter();
+    before = exo_free_frames();
+    ck_assert_int_eq(frame_alloc_large(account, &here, &large[0]), 0);
+    ck_assert_uint_eq(large[0], here.pfn);
+    ck_assert_int_eq(frame_alloc_large(account, &any, &large[1]), 0);
+    for (unsigned i = 0; i < ARRAY_LEN(sizes); i++) {
+        ck_assert_int_eq(frame_alloc_run(account, sizes[i], &any, &pfns[i]), 0);
+        for (pfn_t pfn = pfns[i]; pfn < pfns[i] + sizes[i]; pfn++) {
+            const struct exo_frame *f = frame_entry(pfn);
+
+            ck_assert(f->kind == EXO_FRAME_USER && f->account == env_frame(root.env) && !f->refs &&
+                      !f->epoch);
+        }
+        counts_agree();
+    }
+    for (unsigned i = 0; i < EXO_LARGE_PAGES; i++)
+        ck_assert_uint_eq(frame_entry(large[0] + i)->entries, i ? EXO_LARGE_PART : EXO_LARGE_HEAD);
+    for (unsigned i = 0; i < ARRAY_LEN(sizes); i++)
+        frame_run_free(pfns[i], sizes[i]);
+    frame_run_free(large[0], EXO_LARGE_PAGES);
+    frame_run_free(large[1], EXO_LARGE_PAGES);
+    ck_assert_uint_eq(exo_free_frames(), before);
+    world_leave();
+    local_leave();
+}
+END_TEST
+
+/* K8: whatever order it is taken in, there is no frame more or less than the count says. */
+START_TEST(all_that_there_is)
+{
+    static pfn_t runs[LARGE_MIB], singles[LARGE_MIB << 8];
+    const struct frame_want any = {.pfn = EXO_WANT_ANY};
+    unsigned nruns = 0, nsingles = 0;
+    uint64_t before;
+
+    account->limit += system_info->nframes;
+    world_enter();
+    before = exo_free_frames();
+    for (unsigned i = 0; i < 100; i++)
+        ck_assert_int_eq(frame_alloc_run(account, 1, &any, &singles[nsingles++]), 0);
+    while (!frame_alloc_run(account, 512, &any, &runs[nruns]))
+        nruns++;
+    while (!frame_alloc_run(account, 1, &any, &singles[nsingles]))
+        nsingles++;
+    ck_assert_uint_eq(exo_free_frames(), 0);
+    ck_assert_uint_eq(nruns * 512 + nsingles, before);
+    counts_agree();
+    for (unsigned i = 0; i < nsingles; i++)
+        frame_run_free(singles[i], 1);
+    while (nruns)
+        frame_run_free(runs[--nruns], 512);
+    ck_assert_uint_eq(exo_free_frames(), before);
+    world_leave();
+    local_leave();
+    account->limit -= system_info->nframes;
+}
+END_TEST
+
+/* Programs see nothing that was in memory before.  K5 */
+START_TEST(shown_leaves)
+{
+    pfn_t pfn = unwritten(9);
+    const struct exo_frame *seen;
+
+    CALL_OK(info_map, EXO_FIRST_INFO, EXO_INFO_FRAMES, (pfn - system_info->first_frame) / FRAME_LEAF,
+            EXO_SELF_SPACE, 0x200000);
+    ck_assert_uint_eq(frame_leaf(pfn), FRAME_WRITTEN);
+    seen = machine_touch(0x200000, EXO_PROT_READ);
+    for (unsigned i = 0; i < FRAME_LEAF; i++)
+        ck_assert(seen[i].kind == EXO_FRAME_FREE && !seen[i].order1 && !seen[i].account && !seen[i].serial);
+    CALL_OK(info_map, EXO_FIRST_INFO, EXO_INFO_FRAMES,
+            (paddr_to_pfn(virt_to_phys(frame_ram.table)) - system_info->first_frame) / FRAME_LEAF + 1,
+            EXO_SELF_SPACE, 0x201000);
+    seen = machine_touch(0x201000, EXO_PROT_READ);
+    for (unsigned i = 0; i < FRAME_LEAF; i++)
+        ck_assert_uint_eq(seen[i].kind, EXO_FRAME_INFO);
+    CALL_FAILS(EXO_ERANGE, info_map, EXO_FIRST_INFO, EXO_INFO_FRAMES, system_info->nframes / FRAME_LEAF,
+               EXO_SELF_SPACE, 0x202000);
+}
+END_TEST
+
+/* What lies in memory where an entry will be may look like anything: a token that names it names nobody.  K21 I1 */
+START_TEST(unwritten_entries_are_not_believed)
+{
+    pfn_t pfn = unwritten(20) + 3;
+    struct exo_frame *garbage = &frame_ram.table[pfn - system_info->first_frame];
+    struct vcpu *forged = frame_address(pfn);
+
+    *garbage = *frame_entry(vcpu_frame(root.vcpu));
+    ck_assert_uint_eq(garbage->kind, EXO_FRAME_VCPU);
+    *forged = *root.vcpu;
+    forged->state = VCPU_CALLING;
+    forged->peer = root.vcpu;
+    forged->call_serial = 1;
+    CALL_FAILS(EXO_ETOKEN, reply_wait, 1ull << 32 | pfn, 0, 0, 0, 0, 0, 0, machine.time + 1000);
+    ck_assert_uint_eq(frame_kind(pfn), EXO_FRAME_FREE);
+}
+END_TEST
+
+/* A walk over all frames goes past what nobody has. */
+START_TEST(reclaimed_without_entries)
+{
+    struct actor a = actor_make(100);
+    uint64_t deadline = machine.time + 1000000000;
+    unsigned written, calls = 0;
+    int64_t rc;
+
+    CALL_OK(page_alloc, EXO_SELF_SPACE, 0x10000000, 1, EXO_WANT_ANY, RW);
+    CALL_OK(page_map, a.space_cap, 0x10000000, EXO_SELF_SPACE, 0x10000000, 1, RW);
+    written = leaves_written();
+    while ((rc = CALL(page_reclaim, EXO_SELF_SPACE, 0x10000000, 1, deadline)) != EXO_RECLAIM_DONE) {
+        ck_assert_int_ge(rc, 0);
+        ck_assert_uint_lt(calls++, system_info->nframes / FRAME_LEAF); /* a few walks */
+        if (rc == EXO_RECLAIM_ASKED)
+            exo_later(deadline);
+    }
+    ck_assert_uint_eq(leaves_written(), written);
+    actor_destroy(&a);
+}
+END_TEST
+
+static void violation(const char *part)
+{
+    struct audit_note *notes = calloc(system_info->nframes, sizeof(*notes));
+    const char *said = exo_audit(notes);
+
+    ck_assert_msg(said && strstr(said, part), "the audit says: %s", said);
+    free(notes);
+}
+
+static void leaf_forget(pfn_t pfn)
+{
+    frame_ram.leaves[(pfn - system_info->first_frame) / FRAME_LEAF] = EXO_FRAME_FREE;
+}
+
+/* The audit tells when an entry is missing that must be there. */
+START_TEST(audit_of_leaves)
+{
+    const struct frame_want want = {.pfn = unwritten(30)};
+    struct binding b;
+    pfn_t pfn;
+
+    switch (_i) {
+    case 0: /* a free block's buddy's: all of it is in use */
+        world_enter();
+        ck_assert_int_eq(frame_alloc_run(account, FRAME_LEAF, &want, &pfn), 0);
+        leaf_forget(pfn);
+        violation("has a buddy without an entry");
+        break;
+    case 1: /* that of a frame in use */
+        CALL_OK(page_alloc, EXO_SELF_SPACE, 0x10000000, 1, EXO_WANT_ANY, RW);
+        ck_assert(space_lookup(root.env->home, 0x10000000, &b));
+        leaf_forget(b.pfn);
+        violation("");
+        break;
+    default: /* that of nobody's frames, as if they were the kernel's */
+        frame_ram.leaves[(unwritten(5) - system_info->first_frame) / FRAME_LEAF] = EXO_FRAME_KERNEL;
+        violation("is in a free block and not free");
+        break;
+    }
+    machine.end = MACHINE_STOPPED;
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("frames");
@@ -371,6 +650,20 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, contiguous_in_pieces, 0, 5);
     tcase_add_test(tc, cut_short);
     tcase_add_test(tc, full_reference_count);
+    suite_add_tcase(s, tc);
+
+    tc = tcase_create("leaves");
+    tcase_add_checked_fixture(tc, setup_large, exo_check);
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, boot_writes_little);
+    tcase_add_test(tc, unwritten_by_number);
+    tcase_add_test(tc, unwritten_below_a_limit);
+    tcase_add_test(tc, unwritten_runs);
+    tcase_add_test(tc, all_that_there_is);
+    tcase_add_test(tc, shown_leaves);
+    tcase_add_test(tc, unwritten_entries_are_not_believed);
+    tcase_add_test(tc, reclaimed_without_entries);
+    tcase_add_loop_test(tc, audit_of_leaves, 0, 3);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -1021,6 +1021,32 @@ START_TEST(victim)
 }
 END_TEST
 
+/* The last pins of two large pages and of eight small ones are a call's work, and so is a piece of a domain's end.  Loop: which. */
+START_TEST(last_pins_go_in_pieces)
+{
+    uint64_t domain = (uint64_t)CALL_OK(dma_open, EXO_FIRST_DMA, 5), small = VA + 2 * EXO_LARGE_BYTES;
+    uint64_t before;
+
+    for (unsigned i = 0; i < 2; i++) {
+        LARGE_OK(EXO_SELF_SPACE, VA + i * EXO_LARGE_BYTES);
+        CALL_OK(dma_bind, domain, VA + i * PAGE_SIZE, EXO_SELF_SPACE, VA + i * EXO_LARGE_BYTES, 1, RW);
+        ck_assert_int_eq(CALL(page_unmap, EXO_SELF_SPACE, VA + i * EXO_LARGE_BYTES, N), N);
+    }
+    for (unsigned i = 0; i < 9; i++)
+        CALL_OK(page_alloc, EXO_SELF_SPACE, small + i * PAGE_SIZE, 1, EXO_WANT_ANY, RW);
+    ck_assert_int_eq(CALL(dma_bind, domain, VA + 2 * PAGE_SIZE, EXO_SELF_SPACE, small, 9, RW), 9);
+    exo_unmap(EXO_SELF_SPACE, small, 9);
+    before = exo_free_frames();
+    if (_i == 0) {
+        ck_assert_int_eq(CALL(dma_unbind, domain, VA, 11), 10);
+        ck_assert_uint_eq(exo_free_frames(), before + 2 * N + 8);
+        ck_assert_int_eq(CALL(dma_unbind, domain, VA + 10 * PAGE_SIZE, 1), 1);
+    }
+    for (uint64_t free = exo_free_frames(); CALL_OK(dma_close, domain); free = exo_free_frames())
+        ck_assert_uint_le(exo_free_frames(), free + 2 * N + 8);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("large pages");
@@ -1046,14 +1072,21 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, lazy_changes, 0, 6);
     tcase_add_test(tc, stale_small_page);
     tcase_add_test(tc, lazy_part);
-    tcase_add_loop_test(tc, against_a_model, 0, 4);
     tcase_add_loop_test(tc, audit_finds, 0, 14);
     tcase_add_loop_test(tc, many_last_parts, 0, 2);
     tcase_add_test(tc, reclaimed);
     tcase_add_loop_test(tc, victim, 0, 2);
     suite_add_tcase(s, tc);
+
+    tc = tcase_create("model");
+    tcase_add_checked_fixture(tc, setup, exo_check);
+    tcase_set_timeout(tc, 120);
+    tcase_add_loop_test(tc, against_a_model, 0, 4);
+    suite_add_tcase(s, tc);
+
     tcase_add_checked_fixture(dma, setup_iommu, exo_check);
     tcase_add_test(dma, pinned_by_a_device);
+    tcase_add_loop_test(dma, last_pins_go_in_pieces, 0, 2);
     suite_add_tcase(s, dma);
     return s;
 }

@@ -106,6 +106,26 @@ START_TEST(unbound_raises_nothing)
 }
 END_TEST
 
+/* Of one device's events none stands for another. */
+START_TEST(each_event_is_its_own)
+{
+    static const uint32_t events[] = {0, 1, 63, 64, 65, 127, 128, 192, EXO_MSI_EVENTS - 1};
+
+    for (uint32_t i = 0; i < ARRAY_LEN(events); i++)
+        ck_assert_int_eq(bind(LPI + i, 8, events[i], &root, i), events[i]);
+    for (uint32_t i = 0; i < ARRAY_LEN(events); i++) {
+        ck_assert_int_eq(bind(LPI + 20, 8, events[i], &root, 1), -EXO_EBUSY);
+        ck_assert(machine_msi(8, events[i]));
+        ck_assert_uint_eq(root.vcpu->page->events, (2ull << i) - 1);
+    }
+    for (uint32_t i = 0; i < ARRAY_LEN(events); i++) {
+        CALL_OK(irq_bind, EXO_FIRST_IRQ, LPI + i, 0, 0);
+        ck_assert_int_eq(bind(LPI + 20, 8, events[i], &root, 1), events[i]);
+        CALL_OK(irq_bind, EXO_FIRST_IRQ, LPI + 20, 0, 0);
+    }
+}
+END_TEST
+
 START_TEST(end_frees_lines_and_tables)
 {
     uint64_t free = exo_free_frames();
@@ -184,6 +204,27 @@ START_TEST(message_errors)
     ck_assert_uint_eq(exo_state(), before);
     CALL_OK(env_stop, a.env_cap);
     CALL_FAILS(EXO_ESTATE, msi_bind, line, LPI + 4, device, 8, 1, a.vcpu_cap, 1);
+}
+END_TEST
+
+/* As many devices as there can be; this machine has no lines for so many, so the others are made up. */
+START_TEST(no_room_for_another_device)
+{
+    struct msi_device *devices = (struct msi_device *)msi_device(0);
+    uint64_t before;
+
+    bind(LPI, 8, 0, &root, 1);
+    for (unsigned i = 1; i < MSI_DEVICES; i++)
+        devices[i] = (struct msi_device){.id = 100 + i, .nlines = 1};
+    before = exo_state();
+    ck_assert_int_eq(bind(LPI + 1, 9, 0, &root, 1), -EXO_EFULL);
+    ck_assert_uint_eq(exo_state(), before);
+    ck_assert_int_eq(bind(LPI + 1, 8, 1, &root, 1), 1); /* one that has events already */
+    devices[MSI_DEVICES - 1].nlines = 0;
+    ck_assert_int_eq(bind(LPI + 2, 9, 0, &root, 1), 0);
+    ck_assert_uint_eq(devices[MSI_DEVICES - 1].id, 9);
+    for (unsigned i = 1; i < MSI_DEVICES - 1; i++)
+        devices[i] = (struct msi_device){0};
 }
 END_TEST
 
@@ -278,9 +319,11 @@ static Suite *suite(void)
     tcase_add_test(its, message_life);
     tcase_add_test(its, message_ack_takes_what_waits);
     tcase_add_test(its, unbound_raises_nothing);
+    tcase_add_test(its, each_event_is_its_own);
     tcase_add_test(its, end_frees_lines_and_tables);
     tcase_add_test(its, table_outlives_its_payer);
     tcase_add_test(its, message_errors);
+    tcase_add_test(its, no_room_for_another_device);
     tcase_add_test(its, message_quota);
     tcase_add_test(its, lines_are_shown);
     suite_add_tcase(s, its);

@@ -669,10 +669,15 @@ static Suite *suite(void)
     tcase_add_test(tc, destroyed_space_leaves_nothing);
     tcase_add_test(tc, lazy_until_synced);
     tcase_add_loop_test(tc, stale_frames_are_not_handed_out, 0, 2);
-    tcase_add_loop_test(tc, lazy_at_random, 0, 4);
     tcase_add_test(tc, vcpu_changes_spaces);
     tcase_add_loop_test(tc, pinned_asids_stay, 0, 4);
     tcase_add_test(tc, only_ones_own_spaces);
+    suite_add_tcase(s, tc);
+
+    tc = tcase_create("lazy");
+    tcase_add_checked_fixture(tc, exo_boot, exo_check);
+    tcase_set_timeout(tc, 60);
+    tcase_add_loop_test(tc, lazy_at_random, 0, 4);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -4,6 +4,7 @@
 
 #include "cpu.h"
 #include "exo_machine.h"
+#include "ring.h"
 
 #define RING_VA 0x20000000ull
 #define VA 0x10000000ull
@@ -774,6 +775,70 @@ START_TEST(ring_is_reclaimed)
 }
 END_TEST
 
+/* Of two interrupts in one entry the first has ended when the second comes. */
+START_TEST(two_interrupts_at_once)
+{
+    CALL_OK(irq_bind, EXO_FIRST_IRQ, 40, root.vcpu_cap, 3);
+    CALL_OK(irq_bind, EXO_FIRST_IRQ, 41, root.vcpu_cap, 4);
+    trace_on(2);
+    IS_SWITCH(root.vcpu);
+    machine.held = 1;
+    machine_irq(40);
+    machine_irq(41);
+    machine.held = 0;
+    machine_on(0);
+    for (unsigned line = 40; line < 42; line++) {
+        is(EXO_TRACE_IRQ, line, NULL, 0, 0);
+        is(EXO_TRACE_SIGNAL, EXO_TRACE_BY_IRQ, root.vcpu, env_frame(root.env), line == 40 ? 8 : 16);
+        is(EXO_TRACE_IRQ_END, line, NULL, 0, 0);
+    }
+    no_more();
+}
+END_TEST
+
+/* An interrupt that wakes nobody has ended when the CPU sleeps again. */
+START_TEST(interrupts_while_idle)
+{
+    machine.stay = true;
+    as(&a);
+    CALL(wait, 1, EXO_FOREVER);
+    as(&b);
+    CALL(wait, 1, EXO_FOREVER);
+    as(&root);
+    CALL_OK(irq_bind, EXO_FIRST_IRQ, 40, root.vcpu_cap, 3);
+    trace_on(2);
+    CALL(wait, 1, EXO_FOREVER);
+    ck_assert_int_eq(machine.end, MACHINE_IDLE);
+    seen = ring()->written;
+    machine_irq(40);
+    is(EXO_TRACE_IRQ, 40, NULL, 0, 0);
+    is(EXO_TRACE_SIGNAL, EXO_TRACE_BY_IRQ, root.vcpu, env_frame(root.env), 8);
+    is(EXO_TRACE_IRQ_END, 40, NULL, 0, 0);
+    no_more();
+}
+END_TEST
+
+/* What stands in for the ends of environments and for deadlines while there is a ring goes with the last one, each time. */
+START_TEST(rings_come_and_go)
+{
+    for (unsigned round = 0; round < 3; round++) {
+        trace_on(2);
+        ck_assert_ptr_null(ring_of(machine.cpu->trace.first - 1));
+        ck_assert_ptr_eq(ring_of(machine.cpu->trace.first + 1), machine.cpu);
+        ck_assert_ptr_null(ring_of(machine.cpu->trace.first + 2));
+        CALL_OK(trace_control, EXO_FIRST_TRACE, 0, EXO_TRACE_OFF);
+        ck_assert_int_eq(CALL(trace_control, EXO_FIRST_TRACE, 0, EXO_TRACE_RELEASE), 0);
+        exo_unmap(EXO_SELF_SPACE, RING_VA, 2);
+    }
+    as(&a);
+    CALL(wait, 1, machine.time + 10);
+    as(&root);
+    machine_advance(20);
+    ck_assert_int_eq(a.vcpu->state, VCPU_READY);
+    actor_destroy(&b);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("tracing");
@@ -781,6 +846,9 @@ static Suite *suite(void)
 
     tcase_add_checked_fixture(tc, setup, exo_check);
     tcase_add_test(tc, plain_calls);
+    tcase_add_test(tc, two_interrupts_at_once);
+    tcase_add_test(tc, rings_come_and_go);
+    tcase_add_test(tc, interrupts_while_idle);
     tcase_add_test(tc, signals);
     tcase_add_test(tc, waits_and_idleness);
     tcase_add_test(tc, interrupts);

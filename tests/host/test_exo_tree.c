@@ -520,6 +520,151 @@ START_TEST(peeking)
 }
 END_TEST
 
+/* ---- what is taken for a tree ------------------------------------------------------------------------------------------ */
+
+static void judged_tree(void)
+{
+    root_node();
+    fdt_property_string(blob, "model", "many names");
+    device("bus@1", "simple-bus");
+    fdt_property(blob, "ranges", NULL, 0);
+    device("uart@2", "arm,pl011");
+    WORDS("reg", 0, 0x9000000, 0, 0x1000);
+    fdt_end_node(blob);
+    fdt_end_node(blob);
+    fdt_end_node(blob);
+    ck_assert_int_eq(fdt_finish(blob), 0);
+}
+
+/* In libfdt's words; NULL: nothing is wrong with it. */
+static const char *wrong_with(void)
+{
+    int rc = fdt_check_header(blob);
+
+    if (!rc && fdt_version(blob) < FDTWALK_VERSION_MIN)
+        rc = -FDT_ERR_BADVERSION;
+    else if (!rc && fdt_totalsize(blob) > sizeof(blob))
+        rc = -FDT_ERR_TRUNCATED;
+    else if (!rc &&
+             !fdtwalk_ok(blob + fdt_off_dt_struct(blob), fdt_totalsize(blob) - fdt_off_dt_struct(blob)))
+        rc = -FDT_ERR_BADSTRUCTURE;
+    else if (!rc)
+        rc = fdt_check_full(blob, sizeof(blob));
+    return rc ? fdt_strerror(rc) : NULL;
+}
+
+static void open_blob(void *arg)
+{
+    (void)arg;
+    tree_open(blob, sizeof(blob));
+}
+
+static bool judged_like_libfdt(void)
+{
+    const char *wrong = wrong_with();
+
+    machine.console_len = 0;
+    memset(machine.console, 0, sizeof(machine.console));
+    machine_try(open_blob, NULL);
+    ck_assert_int_eq(machine.end, wrong ? MACHINE_STOPPED : MACHINE_RUNS);
+    ck_assert_msg(!wrong || strstr(machine.console, wrong), "%s, not %s", machine.console, wrong);
+    return !wrong;
+}
+
+/* The kernel's own walk says yes for libfdt, and only where libfdt would.  B6 K20 */
+START_TEST(judged_as_by_libfdt)
+{
+    struct dice d = {(uint64_t)_i};
+    unsigned good = 0, bad = 0;
+    uint32_t len;
+
+    for (unsigned round = 0; round < 4000; round++) {
+        judged_tree();
+        len = fdt_totalsize(blob);
+        for (uint64_t n = 1 + dice_below(&d, 2); n > 0; n--) {
+            uint64_t at = dice_below(&d, dice_below(&d, 4) ? len : sizeof(struct fdt_header));
+
+            if (dice_below(&d, 2))
+                blob[at] ^= (uint8_t)(1u << dice_below(&d, 8));
+            else
+                blob[at | 3] = (uint8_t)dice_below(&d, 10); /* another tag, a short length, an old version */
+        }
+        if (judged_like_libfdt())
+            good++;
+        else
+            bad++;
+    }
+    ck_assert_uint_gt(good, 100);
+    ck_assert_uint_gt(bad, 100);
+}
+END_TEST
+
+/* What the walk alone cannot say yes to. */
+START_TEST(trees_in_doubt)
+{
+    uint32_t strings;
+
+    judged_tree();
+    ck_assert(judged_like_libfdt());
+    fdt_set_version(blob, 16);
+    ck_assert(judged_like_libfdt()); /* the header does not say how long the structure is */
+    judged_tree();
+    strings = fdt_off_dt_strings(blob) + fdt_size_dt_strings(blob);
+    blob[strings - 1] = 'x'; /* the last name has no end */
+    judged_like_libfdt();
+    judged_tree();
+    fdt_set_size_dt_struct(blob, fdt_size_dt_struct(blob) - 4); /* the last tag lies behind it */
+    ck_assert(!judged_like_libfdt());
+    judged_tree();
+    blob[fdt_off_dt_struct(blob) + 4] = 'x'; /* a root with a name */
+    judged_like_libfdt();
+    judged_tree();
+    blob[fdt_off_dt_struct(blob) + fdt_size_dt_struct(blob) - 5] = 4; /* a root without an end */
+    ck_assert(!judged_like_libfdt());
+    judged_tree();
+    blob[fdt_off_dt_struct(blob) + 11] = 2; /* a root that ends at once, and more behind it */
+    judged_like_libfdt();
+}
+END_TEST
+
+START_TEST(paths)
+{
+    static const struct {
+        const char *path, *name;
+    } cases[] = {
+        {"/bus@1/uart@2", "uart@2"},
+        {"/bus/uart", "uart@2"},
+        {"//bus@1//uart@2/", "uart@2"},
+        {"/bus@1", "bus@1"},
+        {"/uart@2", NULL},
+        {"/bus@2/uart", NULL},
+        {"/bu/uart", NULL},
+        {"/bus@1/uart@", NULL},
+        {"/bus@1/uart@2/x", NULL},
+        {"/", ""},
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        int at;
+
+        root_node();
+        device("bus@1", "simple-bus");
+        device("uart@2", "arm,pl011");
+        fdt_end_node(blob);
+        fdt_end_node(blob);
+        fdt_begin_node(blob, "chosen");
+        fdt_property_string(blob, "stdout-path", cases[i].path);
+        fdt_end_node(blob);
+        close_tree();
+        at = tree_stdout();
+        ck_assert_msg((at >= 0) == (cases[i].name != NULL), "case %u", i);
+        ck_assert_msg(at < 0 || at == fdt_path_offset(blob, cases[i].path), "case %u", i);
+        if (at >= 0)
+            ck_assert_str_eq(fdt_get_name(blob, at, NULL), cases[i].name);
+    }
+}
+END_TEST
+
 /* Structures that end, and such that do not: K20. */
 START_TEST(walking)
 {
@@ -579,6 +724,9 @@ int main(void)
     tcase_add_test(tc, the_console);
     tcase_add_test(tc, peeking);
     tcase_add_test(tc, walking);
+    tcase_add_test(tc, paths);
+    tcase_add_loop_test(tc, judged_as_by_libfdt, 0, 4);
+    tcase_add_test(tc, trees_in_doubt);
     suite_add_tcase(suite, tc);
     return exo_suite_run(suite);
 }

@@ -19,7 +19,8 @@ HOST = f"{BASE}/host"
 SHARED = f"{HOST}/shared"
 CHECK = "build/check"
 CHECKER = "checker"
-PATIENCE = (3, 2)  # seconds, and times what it takes on the kernel that is right: then it hangs
+SPLIT = ("calls", "large", "smp", "spaces")  # suites that take long, mostly in one part: each part is asked by itself
+PATIENCE = (1, 2)  # seconds, and times what it takes on the kernel that is right: then it hangs
 WALL_SECONDS = 1800
 OUTPUT_MAX = 4 << 20
 
@@ -113,12 +114,22 @@ class Mutant:
         return both if all(run(s).returncode == 0 for s in steps) else None
 
 
+def parts(program):
+    """The names of a suite's test cases, if these are to be asked one by one."""
+    suite = program.removeprefix("test_exo_")
+    return re.findall(r'tcase_create\("(\w+)"\)', open(f"tests/host/{program}.c", encoding="utf-8").read()) if suite in SPLIT else []
+
+
 def killers():
-    """Name and command of each, in no order."""
+    """Name and command of each, in no order; a suite's part is named suite/part."""
     every = {CHECKER: None}
     for program in sorted(os.listdir(SHARED)):
         fuzz = program.removeprefix("fuzz-")
         every[program] = [f"{SHARED}/{program}"] + ([f"tests/fuzz/corpus/{fuzz}"] if fuzz != program else [])
+        for part in parts(program):
+            every[f"{program}/{part}"] = every[program]
+        if parts(program):
+            del every[program]
     return every
 
 
@@ -148,11 +159,13 @@ def stop(process):
         pass
 
 
-def judge(command, library, seconds):
+def judge(name, command, library, seconds):
     """None: all is well. Otherwise what fails first; nothing runs on after it."""
     environment = {**os.environ, "CK_TAP_LOG_FILE_NAME": "-", "CK_TIMEOUT_MULTIPLIER": "15", "CK_DEFAULT_TIMEOUT": "60"}
     if library:
         environment["LD_LIBRARY_PATH"] = library
+    if "/" in name:
+        environment["CK_RUN_CASE"] = name.split("/")[1]
     started, size, failed = time.monotonic(), 0, None
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                           errors="replace", env=environment, preexec_fn=limited(seconds)) as process:
@@ -190,10 +203,10 @@ class Times(dict):
         command = self.commands[name]
         key = digest(command[0]) + self.kernel if command else digest(f"{CHECK}/check")
         if self.kept.get(name, [None])[0] != key:
-            if command and not judge(command, self.no_kernel, 600):
+            if command and not judge(name, command, self.no_kernel, 600):
                 raise SystemExit(f"{name} does not take its kernel from where it is told")
             before = cpu_used()
-            failed = judge(command or [f"{CHECK}/check", "--short"], None, 600)
+            failed = judge(name, command or [f"{CHECK}/check", "--short"], None, 600)
             if failed:
                 raise SystemExit(f"{name} fails on the kernel as it is: {failed}")
             self.kept[name] = [key, cpu_used() - before]
@@ -218,7 +231,7 @@ def kill(mutant, order, times):
             if not checker:
                 raise SystemExit(f"{mutant.file}: the checker cannot be built with it")
             command, library = [checker, "--short"], None
-        failed = judge(command, library, int(PATIENCE[0] + PATIENCE[1] * times[name]))
+        failed = judge(name, command, library, int(PATIENCE[0] + PATIENCE[1] * times[name]))
         if failed:
             return name, failed
     return None

@@ -40,9 +40,7 @@ enum pte_bits {
 #define PTE_KERNEL_NO_EXEC (1ull << 53)
 #define PTE_USER_NO_EXEC (1ull << 54)
 /* Bits 55 to 58 are left to software. */
-#define PTE_MAX_WRITE (1ull << 55)
-#define PTE_MAX_EXEC (1ull << 56)
-#define PTE_MAX_READ (1ull << 57) /* always set in a binding, so that none is all zeros */
+#define PTE_MAX_SHIFT 55 /* enum exo_prot; READ always among them, so that no binding is all zeros */
 #define PTE_ADDRESS 0x0000fffffffff000ull
 
 enum mair_index { MAIR_DEVICE, MAIR_NORMAL };
@@ -80,6 +78,14 @@ static inline uint64_t arch_time(void)
     return ticks;
 }
 
+static inline uint64_t arch_time_about(void)
+{
+    uint64_t ticks;
+
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+    return ticks;
+}
+
 static inline bool arch_irq_pending(void)
 {
     uint64_t isr;
@@ -114,23 +120,27 @@ static inline pte_t pte_table(paddr_t pa)
            PTE_NOT_GLOBAL | MAIR_NORMAL << PTE_ATTR_SHIFT | PTE_KERNEL_NO_EXEC | PTE_USER_NO_EXEC;
 }
 
+#define PTE_PROT_BITS (PTE_VALID | PTE_USER | PTE_READ_ONLY | PTE_USER_NO_EXEC)
+
+static inline pte_t pte_prot_bits(unsigned prot)
+{
+    _Static_assert(EXO_PROT_WRITE << 6 == PTE_READ_ONLY && EXO_PROT_EXEC == 4, "shifts");
+    return (prot != EXO_PROT_NONE ? PTE_VALID | PTE_USER : 0) |
+           ((PTE_READ_ONLY | PTE_USER_NO_EXEC) ^ (pte_t)(prot & EXO_PROT_WRITE) << 6 ^
+            (pte_t)(prot & EXO_PROT_EXEC) << 52);
+}
+
 static inline pte_t pte_leaf(paddr_t pa, unsigned prot, unsigned max, enum memory_type memory)
 {
-    pte_t pte =
-        pa.v | PTE_TABLE | PTE_ACCESSED | PTE_SHARED | PTE_NOT_GLOBAL | PTE_KERNEL_NO_EXEC | PTE_MAX_READ;
+    return pa.v | PTE_TABLE | PTE_ACCESSED | PTE_SHARED | PTE_NOT_GLOBAL | PTE_KERNEL_NO_EXEC |
+           (memory == MEMORY_DEVICE ? MAIR_DEVICE : MAIR_NORMAL) << PTE_ATTR_SHIFT | pte_prot_bits(prot) |
+           (pte_t)(max | EXO_PROT_READ) << PTE_MAX_SHIFT;
+}
 
-    pte |= (memory == MEMORY_DEVICE ? MAIR_DEVICE : MAIR_NORMAL) << PTE_ATTR_SHIFT;
-    if (prot != EXO_PROT_NONE)
-        pte |= PTE_VALID | PTE_USER;
-    if (!(prot & EXO_PROT_WRITE))
-        pte |= PTE_READ_ONLY;
-    if (!(prot & EXO_PROT_EXEC))
-        pte |= PTE_USER_NO_EXEC;
-    if (max & EXO_PROT_WRITE)
-        pte |= PTE_MAX_WRITE;
-    if (max & EXO_PROT_EXEC)
-        pte |= PTE_MAX_EXEC;
-    return pte;
+/* The same binding with these rights. */
+static inline pte_t pte_protected(pte_t pte, unsigned prot)
+{
+    return (pte & ~(pte_t)PTE_PROT_BITS) | pte_prot_bits(prot);
 }
 
 /* A large page (block descriptor), one level above the pages. */
@@ -160,8 +170,7 @@ static inline unsigned pte_prot(pte_t pte)
 
 static inline unsigned pte_max(pte_t pte)
 {
-    return EXO_PROT_READ | (pte & PTE_MAX_WRITE ? EXO_PROT_WRITE : 0u) |
-           (pte & PTE_MAX_EXEC ? EXO_PROT_EXEC : 0u);
+    return pte >> PTE_MAX_SHIFT & EXO_PROT_ALL;
 }
 
 static inline enum memory_type pte_memory(pte_t pte)

@@ -8,10 +8,10 @@
 #define NSWITCH (0 EXO_SWITCH_CALLS(COUNT_CALL))
 #define NCALLS (0 EXO_CALLS(COUNT_CALL))
 
-#define CPU_CURRENT 0
-#define CPU_RESCHED 8
-#define CPU_CALLS 16
-#define CPU_PANIC_STACK 24
+#define CPU_CURRENT 16
+#define CPU_CALLS 24
+#define CPU_RESCHED 32
+#define CPU_PANIC_STACK 40
 
 #define SECONDARIES 15     /* EXO_CPUS_MAX - 1 */
 #define SECONDARY_BYTES 64 /* struct secondary; it begins with affinity and stack */

@@ -88,7 +88,7 @@ void arch_boot(uint64_t tree_pa, uint64_t image_pa)
         psci_init();
         console_init();
     }
-    tree_open((const void *)tree_pa, TREE_MAX_BYTES);
+    tree_accept();
     tree_blob(&tree_bytes);
     mmu_protect_image((paddr_t){image_pa});
     spaces_init(mmu_empty_root());

@@ -12,6 +12,7 @@
 _Static_assert(offsetof(struct cpu, current) == CPU_CURRENT, "entry.S knows this offset");
 _Static_assert(offsetof(struct cpu, resched) == CPU_RESCHED, "entry.S knows this offset");
 _Static_assert(offsetof(struct cpu, calls) == CPU_CALLS, "entry.S knows this offset");
+_Static_assert(EXO_CALL_resume == 0, "entry.S knows this number");
 _Static_assert(offsetof(struct exo_regs, sp) == REGS_SP, "entry.S knows this offset");
 _Static_assert(offsetof(struct exo_regs, pstate) == REGS_STATE, "entry.S knows this offset");
 _Static_assert(offsetof(struct cpu, panic_stack) == CPU_PANIC_STACK, "entry.S knows this offset");
@@ -122,13 +123,17 @@ void arch_table_sync(void)
 void arch_regs_upcall(struct exo_regs *regs, uint64_t entry, uint64_t sp, uint64_t reason, uint64_t info,
                       uint64_t detail)
 {
-    struct block {
-        uint64_t word[4];
-    } *rest = (struct block *)&regs
-                  ->x[3]; /* in blocks, which are cleared in place: all at once is a call of memset */
+    typedef unsigned __int128 pair __attribute__((may_alias, aligned(8)));
+    pair *rest = (pair *)&regs->x[3]; /* one by one: all at once is a call of memset */
 
-    for (unsigned i = 0; i < (EXO_NREGS - 3) / 4; i++)
-        rest[i] = (struct block){{0}};
+    _Static_assert(EXO_NREGS == 31, "x3 to x30 are 14 pairs");
+#define ZERO(i) rest[i] = 0, rest[(i) + 1] = 0, rest[(i) + 2] = 0, rest[(i) + 3] = 0
+    ZERO(0);
+    ZERO(4);
+    ZERO(8);
+#undef ZERO
+    rest[12] = 0;
+    rest[13] = 0;
     regs->x[0] = reason;
     regs->x[1] = info;
     regs->x[2] = detail;
@@ -168,17 +173,17 @@ void arch_fp_init(struct arch_fp *fp)
 /* clang-format on */
 
 /* FPCR and FPSR by number: clang 19 hides their names where FP registers are not for the compiler to use.
- * Out of line, so that FP registers stand in these two functions alone, which the structure checks look for. */
-__attribute__((noinline)) void arch_fp_save(struct arch_fp *fp)
+ * Out of line, so that FP registers stand in this function alone, which the structure checks look for. */
+__attribute__((noinline)) void arch_fp_switch(struct arch_fp *from, const struct arch_fp *to)
 {
-    __asm__ volatile(".arch armv8-a+fp+simd\n\t" EACH_PAIR("stp") : : "r"(fp->q) : "memory");
-    fp->fpcr = (uint32_t)READ(s3_3_c4_c4_0);
-    fp->fpsr = (uint32_t)READ(s3_3_c4_c4_1);
-}
+    if (from) {
+        uint64_t fpcr = READ(s3_3_c4_c4_0), fpsr = READ(s3_3_c4_c4_1);
 
-__attribute__((noinline)) void arch_fp_load(const struct arch_fp *fp)
-{
-    __asm__ volatile(".arch armv8-a+fp+simd\n\t" EACH_PAIR("ldp") : : "r"(fp->q) : "memory");
-    WRITE(s3_3_c4_c4_0, fp->fpcr);
-    WRITE(s3_3_c4_c4_1, fp->fpsr);
+        __asm__ volatile(".arch armv8-a+fp+simd\n\t" EACH_PAIR("stp") : : "r"(from->q) : "memory");
+        from->fpcr = (uint32_t)fpcr;
+        from->fpsr = (uint32_t)fpsr;
+    }
+    __asm__ volatile(".arch armv8-a+fp+simd\n\t" EACH_PAIR("ldp") : : "r"(to->q) : "memory");
+    WRITE(s3_3_c4_c4_0, to->fpcr);
+    WRITE(s3_3_c4_c4_1, to->fpsr);
 }

@@ -81,7 +81,7 @@ vectors:
     blr     x30
 plain_return:
     mrs     x9, tpidr_el1
-    ldp     x10, x11, [x9, #CPU_RESCHED] /* and the count of calls */
+    ldp     x11, x10, [x9, #CPU_CALLS]  /* and whether the slow way out is wanted */
     b       plain_return_2
 
     vector  user_irq
@@ -122,24 +122,9 @@ plain_return_2:
     str     x11, [x9, #CPU_CALLS]
     cbnz    x10, plain_slow
     ldp     x29, x30, [sp], #16
-    mov     x1, xzr
-    mov     x2, xzr
-    mov     x3, xzr
-    mov     x4, xzr
-    mov     x5, xzr
-    mov     x6, xzr
-    mov     x7, xzr
-    mov     x8, xzr
-    mov     x9, xzr
-    mov     x10, xzr
-    mov     x11, xzr
-    mov     x12, xzr
-    mov     x13, xzr
-    mov     x14, xzr
-    mov     x15, xzr
-    mov     x16, xzr
-    mov     x17, xzr
-    mov     x18, xzr
+    .irp    n, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18
+    mov     x\n, xzr
+    .endr
     eret
 
 .macro save_plain                       /* the user's kept registers are all back in place */
@@ -161,10 +146,9 @@ bad_call:
 
 .macro save_switch                      /* and x0: whose they are */
     mrs     x9, tpidr_el1
-    ldr     x10, [x9, #CPU_CALLS]
+    ldp     x30, x10, [x9, #CPU_CURRENT] /* and the count of calls */
     add     x10, x10, #1
     str     x10, [x9, #CPU_CALLS]
-    ldr     x30, [x9, #CPU_CURRENT]
     save_low_registers x30
     save_clobbered x30, 8
     save_kept_registers x30
@@ -173,6 +157,8 @@ bad_call:
 .endm
 
 switch_call:
+    cbz     x8, resume
+switch_call_saved:
     save_switch
     adrp    x9, syscall_switch_table
     add     x9, x9, :lo12:syscall_switch_table
@@ -182,8 +168,9 @@ switch_call:
 leave:
     bl      trap_leave
 load:
-    ldp     x9, x10, [x0, #REGS_SP]
     ldp     x11, x12, [x0, #REGS_STATE]
+load_2:
+    ldp     x9, x10, [x0, #REGS_SP]
     msr     sp_el0, x9
     msr     elr_el1, x10
     msr     spsr_el1, x11
@@ -205,6 +192,15 @@ load:
     ldr     x30, [x0, #REGS_X(30)]
     ldp     x0, x1, [x0, #REGS_X(0)]
     eret
+
+resume:                                 /* what its caller's registers hold is given up */
+    bl      trap_resume
+    mov     x8, xzr
+    cbz     x0, switch_call_saved
+    add     sp, sp, #16
+    ldp     x11, x12, [x0, #REGS_STATE]
+    and     x11, x11, #0xf0000000       /* once read, as arch_regs_sanitize(): the page is its user's */
+    b       load_2
 
 .macro save_all                         /* x29 and x30 are on the stack */
     mrs     x30, tpidr_el1
@@ -256,7 +252,7 @@ plain_call_traced:                      /* or no call at all */
     bl      probe_plain
     add     sp, sp, #64
     mrs     x9, tpidr_el1
-    ldp     x10, x11, [x9, #CPU_RESCHED]
+    ldp     x11, x10, [x9, #CPU_CALLS]
     cbz     x10, plain_return
     add     x11, x11, #1
     str     x11, [x9, #CPU_CALLS]

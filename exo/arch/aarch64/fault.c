@@ -1,4 +1,5 @@
 /* Exceptions other than calls, decoded: Arm ARM, D19.2.40 ESR_EL1. */
+#include "fp.h"
 #include "mmu.h"
 #include "panic.h"
 #include "probe.h"
@@ -61,7 +62,7 @@ void trap_user(uint64_t esr, uint64_t far)
             trap_exception(EXO_EXC_OTHER, esr);
         break;
     case EC_FP:
-        trap_fp();
+        fp_trap();
         break;
     case EC_PC_ALIGN:
     case EC_SP_ALIGN:

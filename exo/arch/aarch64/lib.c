@@ -52,8 +52,12 @@ void *memmove(void *to, const void *from, size_t n)
 
 void *memset(void *to, int c, size_t n)
 {
+    const uint64_t word = (unsigned char)c * 0x0101010101010101ull;
     char *t = to;
 
+    if (((uint64_t)t & 7) == 0)
+        for (; n >= 8; n -= 8, t += 8)
+            *(uint64_t *)(void *)t = word;
     while (n--)
         *t++ = (char)c;
     return to;

@@ -32,7 +32,11 @@ start:
     /* bss lies behind the loaded image and is not zeroed by anybody else. */
     adrp    x0, bss_start
     adrp    x1, image_end
-1:  stp     xzr, xzr, [x0], #16
+1:  stp     xzr, xzr, [x0]              /* both are page aligned */
+    stp     xzr, xzr, [x0, #16]
+    stp     xzr, xzr, [x0, #32]
+    stp     xzr, xzr, [x0, #48]
+    add     x0, x0, #64
     cmp     x0, x1
     b.lo    1b
 

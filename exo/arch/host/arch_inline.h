@@ -53,6 +53,11 @@ static inline uint64_t arch_time(void)
     return machine.time;
 }
 
+static inline uint64_t arch_time_about(void)
+{
+    return arch_time();
+}
+
 static inline bool arch_irq_pending(void)
 {
     return machine_irq_due();
@@ -93,6 +98,13 @@ static inline pte_t pte_leaf(paddr_t pa, unsigned prot, unsigned max, enum memor
     if (memory == MEMORY_DEVICE)
         pte |= PTE_DEVICE;
     return pte;
+}
+
+static inline pte_t pte_protected(pte_t pte, unsigned prot)
+{
+    const pte_t bits = PTE_PRESENT | PTE_WRITE | PTE_EXEC;
+
+    return (pte & ~bits) | (pte_leaf((paddr_t){0}, prot, 0, MEMORY_NORMAL) & bits);
 }
 
 static inline pte_t pte_block(paddr_t pa, unsigned prot, unsigned max, enum memory_type memory)

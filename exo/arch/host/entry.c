@@ -1,6 +1,7 @@
 /* Kernel entries, step by step as an architecture's assembly makes them. */
 #include <string.h>
 
+#include "fp.h"
 #include "host.h"
 #include "panic.h"
 #include "probe.h"
@@ -58,6 +59,18 @@ struct call {
     const uint64_t *args;
 };
 
+/* At once; false: like any other call. */
+static bool resumes(struct vcpu *vcpu)
+{
+    const struct exo_regs *regs = trap_resume();
+
+    if (!regs)
+        return false;
+    regs_copy(&vcpu->regs, regs);
+    arch_regs_sanitize(&vcpu->regs);
+    return true;
+}
+
 static void call_switching(struct vcpu *vcpu, const struct call *call)
 {
     const bool traced = machine.on->traced;
@@ -96,6 +109,10 @@ static void enter_call(void *arg)
 {
     const struct call *call = arg;
 
+    if (call->number == EXO_CALL_resume && !machine.on->traced && resumes(machine.cpu->current)) {
+        host_enter_user();
+        return;
+    }
     machine.cpu->calls++;
     if (call->number < EXO_NSWITCH)
         call_switching(machine.cpu->current, call);
@@ -182,7 +199,7 @@ static void fp(uint64_t a, uint64_t b)
     (void)a;
     (void)b;
     local_enter();
-    trap_fp();
+    fp_trap();
 }
 
 static void enter_fp(void *arg)

@@ -17,7 +17,7 @@
 
 static paddr_t tables[MACHINE_STREAMS / PER_TABLE];
 
-static struct {
+static struct stream {
     bool known;
     uint64_t root, tag;
 } streams[MACHINE_STREAMS];
@@ -58,7 +58,7 @@ uint64_t arch_iommu_init(const char **what)
 
 uint32_t arch_iommu_tags(void)
 {
-    return 64;
+    return 128;
 }
 
 void arch_stream_table(uint32_t stream, paddr_t table)
@@ -138,64 +138,82 @@ static uint64_t span(unsigned level)
     return 1ull << (PAGE_SHIFT + 9 * level);
 }
 
-static pte_t step(uint32_t tag, uint64_t table, uint64_t iova, unsigned level)
+static pte_t kept(uint32_t tag, uint64_t iova, unsigned level)
 {
-    pte_t pte;
-    unsigned at;
-
     for (unsigned i = 0; i < used; i++)
         if (entries[i].pte && entries[i].tag == tag && entries[i].level == level &&
             entries[i].iova == align_down(iova, span(level)))
             return entries[i].pte;
-    pte = ((const pte_t *)phys_to_virt((paddr_t){table}))[iova >> (PAGE_SHIFT + 9 * level) & 511];
-    if (!(pte & PTE_PRESENT))
-        return 0;
-    at = used < ENTRIES ? used++ : victim++ % ENTRIES;
+    return 0;
+}
+
+static void keep(uint32_t tag, uint64_t iova, unsigned level, pte_t pte)
+{
+    unsigned at = used < ENTRIES ? used++ : victim++ % ENTRIES;
+
     entries[at].tag = tag;
     entries[at].level = level;
     entries[at].iova = align_down(iova, span(level));
     entries[at].pte = pte;
+}
+
+/* What one level says, from the cache or from memory. */
+static pte_t step(const struct stream *stream, uint64_t table, uint64_t iova, unsigned level, bool keeping)
+{
+    pte_t pte = kept((uint32_t)stream->tag, iova, level);
+
+    if (pte)
+        return pte;
+    pte = ((const pte_t *)phys_to_virt((paddr_t){table}))[iova >> (PAGE_SHIFT + 9 * level) & 511];
+    if (!(pte & PTE_PRESENT))
+        return 0;
+    if (keeping)
+        keep((uint32_t)stream->tag, iova, level, pte);
     return pte;
 }
 
-static bool find_stream(uint64_t stream)
+static bool find_stream(uint64_t number, struct stream *out)
 {
     const struct arch_stream *table;
     const struct arch_domain *domain;
 
-    if (stream >= MACHINE_STREAMS)
+    if (number >= MACHINE_STREAMS)
         return false;
-    if (streams[stream].known)
+    *out = streams[number];
+    if (out->known)
         return true;
-    if (!tables[stream / PER_TABLE].v)
+    if (!tables[number / PER_TABLE].v)
         return false;
-    table = phys_to_virt(tables[stream / PER_TABLE]);
-    domain = arch_stream_domain(&table[stream % PER_TABLE]);
+    table = phys_to_virt(tables[number / PER_TABLE]);
+    domain = arch_stream_domain(&table[number % PER_TABLE]);
     if (!domain)
         return false;
-    streams[stream].known = true;
-    streams[stream].root = domain->root;
-    streams[stream].tag = domain->tag;
+    *out = (struct stream){true, domain->root, domain->tag};
     return true;
 }
 
-static pte_t translate(uint64_t stream, uint64_t iova)
+static pte_t translate(const struct stream *stream, uint64_t iova, bool keeping)
 {
-    uint64_t table = streams[stream].root;
+    uint64_t table = stream->root;
 
     for (unsigned level = ARCH_PT_LEVELS - 1; level > PAGES; level--) {
-        pte_t pte = step((uint32_t)streams[stream].tag, table, iova, level);
+        pte_t pte = step(stream, table, iova, level, keeping);
 
         if (!pte)
             return 0;
         table = pte_paddr(pte).v;
     }
-    return step((uint32_t)streams[stream].tag, table, iova, PAGES);
+    return step(stream, table, iova, PAGES, keeping);
 }
 
 static pte_t look(uint64_t stream, uint64_t address)
 {
-    return find_stream(stream) && !(address >> ARCH_USER_BITS) ? translate(stream, address) : 0;
+    struct stream found;
+
+    if (!find_stream(stream, &found))
+        return 0;
+    streams[stream] = found;
+    return address >> ARCH_USER_BITS ? 0 : translate(&found, address, true);
 }
 
 static void blocked(uint64_t stream, uint64_t address, unsigned want)
@@ -229,4 +247,26 @@ void iommu_show(void (*see)(uint32_t tag, unsigned level, uint64_t iova, uint64_
     for (unsigned i = 0; i < used; i++)
         if (entries[i].pte)
             see(entries[i].tag, entries[i].level, entries[i].iova, entries[i].pte);
+}
+
+void iommu_show_streams(void (*see)(uint64_t stream, uint32_t tag))
+{
+    for (uint64_t i = 0; i < MACHINE_STREAMS; i++)
+        if (streams[i].known)
+            see(i, (uint32_t)streams[i].tag);
+}
+
+bool iommu_last(uint64_t *stream, uint64_t *address)
+{
+    *stream = last_stream;
+    *address = last_address;
+    return asked;
+}
+
+uint64_t iommu_reach(uint64_t stream, uint64_t address)
+{
+    struct stream found;
+
+    return find_stream(stream, &found) && !(address >> ARCH_USER_BITS) ? translate(&found, address, false)
+                                                                       : 0;
 }

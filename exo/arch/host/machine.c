@@ -21,6 +21,7 @@
 #include "trap.h"
 
 #define TREE_MAX_BYTES 0x200000u
+#define GARBAGE_MAX (16ull << 20) /* more takes long */
 
 struct machine machine = {.memory = -1, .ncpus = 1, .asid_bits = 8, .end = MACHINE_STOPPED};
 
@@ -99,6 +100,12 @@ void machine_ram(uint64_t base, uint64_t len)
                     machine.memory, (off_t)base);
 
     must(at != MAP_FAILED, "RAM");
+}
+
+void machine_garbage(uint64_t base, uint64_t len)
+{
+    machine_ram(base, len);
+    memset(machine.linear + base, 0xa6, min_u64(len, GARBAGE_MAX));
 }
 
 void arch_map_ram(struct tree_range ram)
@@ -402,14 +409,12 @@ void arch_fp_init(struct arch_fp *fp)
     *fp = (struct arch_fp){0};
 }
 
-void arch_fp_save(struct arch_fp *fp)
+void arch_fp_switch(struct arch_fp *from, const struct arch_fp *to)
 {
-    memcpy(fp->q, machine.on->fp, sizeof(fp->q));
-    machine.fp_moves++;
-}
-
-void arch_fp_load(const struct arch_fp *fp)
-{
-    memcpy(machine.on->fp, fp->q, sizeof(fp->q));
+    if (from) {
+        memcpy(from->q, machine.on->fp, sizeof(from->q));
+        machine.fp_moves++;
+    }
+    memcpy(machine.on->fp, to->q, sizeof(to->q));
     machine.fp_moves++;
 }

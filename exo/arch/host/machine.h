@@ -101,6 +101,8 @@ extern void (*machine_zeroing)(const void *page);
 void machine_make(void);
 void machine_unmake(void);
 void machine_ram(uint64_t base, uint64_t len);
+/* Likewise, and something is left in it, as in a machine that was on before. */
+void machine_garbage(uint64_t base, uint64_t len);
 
 /* Boots with the tree at a physical address; the kernel's image is said to lie at image_base. */
 void machine_boot(uint64_t image_base, uint64_t image_len, uint64_t tree_base);
@@ -133,6 +135,8 @@ uint64_t *machine_fp(void);
 void machine_irq(uint32_t line);
 /* A device writes to the doorbell.  False: the controller knows no such message. */
 bool machine_msi(uint32_t device, uint32_t word);
+/* The line that such a message of an ITS would raise, 0: none. */
+uint32_t machine_msi_line(uint32_t device, uint32_t word);
 /* Lets time pass; interrupts are taken at its end. */
 void machine_advance(uint64_t ticks);
 /* Puts a READY or RUNNING vcpu on the CPU, as if the scheduler had come to choose it. */
@@ -156,6 +160,11 @@ void tlb_show_recent(void (*see)(unsigned cpu, uint32_t asid, uint64_t va));
 void *machine_dma(uint64_t stream, uint64_t address, unsigned want);
 /* Calls back for each entry that the IOMMU holds; level 0 is a page, above it a table.  (audit.h) */
 void iommu_show(void (*see)(uint32_t tag, unsigned level, uint64_t iova, uint64_t pte));
+/* The streams whose entries it holds; and the access that it may look up again at any time, if there was one. */
+void iommu_show_streams(void (*see)(uint64_t stream, uint32_t tag));
+bool iommu_last(uint64_t *stream, uint64_t *address);
+/* By which descriptor a device would reach an address now, 0: it would not.  Nothing is kept of looking. */
+uint64_t iommu_reach(uint64_t stream, uint64_t address);
 
 /* ---- user memory at the host's own addresses (window.c) ------------------------------------------------------ */
 

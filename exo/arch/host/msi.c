@@ -88,9 +88,16 @@ void arch_msi_unmap(uint32_t line)
     machine.lpi_raised &= ~(1ull << (line - MACHINE_LPI_MIN));
 }
 
-bool machine_msi(uint32_t device, uint32_t word)
+uint32_t machine_msi_line(uint32_t device, uint32_t word)
 {
     const uint64_t *events = events_of(device);
+
+    return events && word < EXO_MSI_EVENTS && events[word] ? (uint32_t)events[word] - 1 : 0;
+}
+
+bool machine_msi(uint32_t device, uint32_t word)
+{
+    uint32_t line;
 
     if (machine.msi == MACHINE_MSI_FRAME) {
         if (word - msi.first >= msi.nlines)
@@ -98,9 +105,10 @@ bool machine_msi(uint32_t device, uint32_t word)
         machine_irq(word);
         return true;
     }
-    if (!events || word >= EXO_MSI_EVENTS || !events[word])
+    line = machine_msi_line(device, word);
+    if (!line)
         return false;
-    machine.lpi_raised |= 1ull << (events[word] - 1 - MACHINE_LPI_MIN);
+    machine.lpi_raised |= 1ull << (line - MACHINE_LPI_MIN);
     machine_interrupt();
     return true;
 }

@@ -5,9 +5,9 @@
 #define VCPU_MASKED 24
 #define VCPU_REGS 128
 #define REGS_WORDS 35
-#define CALL_CALL 0
-#define CALL_WAIT 2
-#define CALL_RESUME 4
+#define CALL_CALL 1
+#define CALL_WAIT 3
+#define CALL_RESUME 0
 #define CALL_EXIT 5
 
 #define WORDS_BADGE 48

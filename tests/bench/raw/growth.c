@@ -130,6 +130,9 @@ static void grow_envs(void)
             handles[made] = make(RAW_CALL2(EXO_CALL_gate_create, peers[made].vcpu, 0));
             call(handles[made]);
         }
+        for (uint64_t i = 0; i < n;
+             i++) /* once each: the first call after one was made finds out more (decision 36) */
+            call(handles[i]);
         row_at("call", n, LOOP(ROUNDS, call(handles[0])), ROUNDS);
         row_at("call.turn", n, LOOP(ROUNDS, call(handles[i % n])), ROUNDS);
     }

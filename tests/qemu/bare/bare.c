@@ -4,6 +4,8 @@
 #include <setjmp.h>
 #include <string.h>
 
+_Static_assert(EXO_CALL_resume == 0 && EXO_CALL_wait == 3 && EXO_CALL_yield == 4, "start.S knows them");
+
 #define UPCALL_STACK_BYTES 8192u
 
 void (*on_event)(uint64_t due);

@@ -10,7 +10,7 @@ _start:                                 /* x0 reason, x1 info, x2 detail */
     bl      bare_upcall
     .global raw_resume
 raw_resume:
-    mov     x8, #4                      /* EXO_CALL_resume */
+    mov     x8, #0                      /* EXO_CALL_resume */
     svc     #0
     brk     #1
 
@@ -20,7 +20,7 @@ raw_resume:
 worst_sleep:
     mov     x19, #-1
 1:  mov     x0, xzr
-    mov     x8, #2                      /* EXO_CALL_wait */
+    mov     x8, #3                      /* EXO_CALL_wait */
     svc     #0
     mov     x1, x19
     b       1b
@@ -67,7 +67,7 @@ raw_kept:
     mov     x\n, #(\n * 257)
     .endr
     mov     x0, xzr
-    mov     x8, #3                      /* EXO_CALL_yield */
+    mov     x8, #4                      /* EXO_CALL_yield */
     svc     #0
     mov     x0, xzr
     .irp    n, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30

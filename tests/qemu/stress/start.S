@@ -7,7 +7,7 @@ _start:                                 /* x0 reason, x1 info, x2 detail */
     cmp     x0, #1                      /* EXO_UPCALL_START: never returns */
     b.eq    stress_start
     bl      stress_upcall
-    mov     x8, #4                      /* EXO_CALL_resume */
+    mov     x8, #0                      /* EXO_CALL_resume */
     svc     #0
     brk     #1
 

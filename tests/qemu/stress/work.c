@@ -1,6 +1,8 @@
 /* What workers do until somebody ends them, and what they look for meanwhile. */
 #include "stress.h"
 
+_Static_assert(EXO_CALL_resume == 0, "start.S knows it");
+
 #define PAGE_VA 0x2000000000ull
 #define OTHER_VA 0x2000200000ull
 #define GONE_VA 0x2100000000ull
