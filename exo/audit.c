@@ -902,8 +902,7 @@ static void check_cpu(const struct cpu *cpu)
         running += vcpu->state == VCPU_RUNNING;
         ready += vcpu->state == VCPU_READY;
         timed += deadline_is_set(&vcpu->deadline);
-        expect(vcpu->sound != cpu->epoch ||
-                   (!vcpu_ended(vcpu) && space_in_tlb(vcpu->space) && vcpu->space->cpus & 1ull << cpu->id),
+        expect(vcpu->sound != cpu->epoch || (!vcpu_ended(vcpu) && space_has_asid(cpu, vcpu->space)),
                "vcpu %u could not go on at once", pfn);
         expect(note(pfn)->objects == vcpu->nslots + vcpu->nirqs, "vcpu %u: lines and slots", pfn);
     }
@@ -912,8 +911,7 @@ static void check_cpu(const struct cpu *cpu)
            list_length(&cpu->ready));
     expect(check_heap(cpu->deadlines.first, NULL) == timed,
            "deadlines: not all that are set are in the heap");
-    expect(!cpu->loaded || (is_object(cpu->loaded, EXO_FRAME_SPACE) && cpu->loaded->cpus & 1ull << cpu->id &&
-                            space_in_tlb(cpu->loaded)),
+    expect(!cpu->loaded || (is_object(cpu->loaded, EXO_FRAME_SPACE) && space_has_asid(cpu, cpu->loaded)),
            "the space in CPU %u's MMU is gone, or does not know", cpu->id);
     expect(!cpu->fp_owner || (is_object(cpu->fp_owner, EXO_FRAME_VCPU) && cpu->fp_owner->cpu == cpu),
            "the owner of CPU %u's FP registers is gone, or another CPU's", cpu->id);

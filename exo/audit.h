@@ -12,8 +12,8 @@ struct audit_note {
     uint32_t frames; /* ENV: frames charged to it */
     uint32_t marked; /* ENV: frames that are being reclaimed for it */
     uint64_t limits; /* ENV: of its children */
-    uint32_t
-        objects; /* ENV: its spaces, vcpus and children found; VCPU: its lines and slots; SPACE: vcpus in it */
+    /* ENV: its spaces, vcpus and children found; VCPU: its lines and slots; SPACE: vcpus in it */
+    uint32_t objects;
     uint16_t seen; /* FREE: in how many free blocks; TABLE, IOTABLE: in how many tables */
     uint32_t tags; /* ENV: its domains with one */
 };

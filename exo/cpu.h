@@ -53,15 +53,14 @@ struct cpu {
         };
         uint64_t either; /* not 0: one of them is not */
     };
-    bool world;   /* it holds all CPUs' locks */
-    bool evict;   /* (o) current has ended: it must leave */
-    bool overdue; /* (o) a deadline passed whose end needs the world */
-    bool lent;    /* (o) the slot's owner gave the rest of it to current */
-    bool borrows; /* (o) current came for an interrupt, in the slot of the first in `ready` */
-    bool fp_on;   /* (o) */
-    uint32_t id;  /* 0: the boot CPU */
-    uint64_t
-        epoch; /* (o) the CPU's number, and how often world mode was taken, in which alone much can change */
+    bool world;     /* it holds all CPUs' locks */
+    bool evict;     /* (o) current has ended: it must leave */
+    bool overdue;   /* (o) a deadline passed whose end needs the world */
+    bool lent;      /* (o) the slot's owner gave the rest of it to current */
+    bool borrows;   /* (o) current came for an interrupt, in the slot of the first in `ready` */
+    bool fp_on;     /* (o) */
+    uint32_t id;    /* 0: the boot CPU */
+    uint64_t epoch; /* (o) its number, and how often world mode was taken, in which alone much can change */
     struct vcpu *fp_owner;     /* (o) whose FP/SIMD state the registers hold */
     struct space *loaded;      /* (o) the space in the MMU; NULL: none of a user */
     struct frame_cache frames; /* (o) */
@@ -72,7 +71,7 @@ struct cpu {
     uint64_t slot_ticks;
     uint64_t slot_end; /* (o) when the current slot ends, in ticks */
     uint32_t
-        call_serial; /* (o) of the last call delivered; not the vcpu's, whose frame may become another's */
+        call_serial; /* (o) of the last call delivered; not the vcpu's, as its frame may become another's */
     struct slot slots[CPU_SLOTS]; /* (o) */
     struct exo_cpu_info *info;    /* (o) */
     struct exo_log *log;          /* (o) */

@@ -307,8 +307,13 @@ void frames_add(pfn_t first, uint64_t n)
         first++;
         n--;
     }
-    for (uint64_t done = 0; done < n; done += 1ull << order_at(first + (pfn_t)done, n - done))
-        buddies_written(first + (pfn_t)done, order_at(first + (pfn_t)done, n - done));
+    for (uint64_t done = 0; done < n;) {
+        pfn_t block = first + (pfn_t)done;
+        unsigned order = order_at(block, n - done);
+
+        buddies_written(block, order);
+        done += 1ull << order;
+    }
     blocks_put(first, n);
 }
 

@@ -33,9 +33,8 @@ struct account {
     uint64_t used;          /* frames charged; atomic */
     uint64_t reserved;      /* the limits of its children; grows in world mode only */
     struct account *parent; /* NULL: the first environment's */
-    bool ended; /* its environment is gone; waits for its last frame; changes in world mode only */
-    uint64_t
-        wanted; /* its limit is being lowered to this; ACCOUNT_STEADY: it is not; changes in world mode only */
+    bool ended;       /* its environment is gone; waits for its last frame; changes in world mode only */
+    uint64_t wanted;  /* its limit is being lowered to this; ACCOUNT_STEADY: it is not; in world mode only */
     uint32_t reclaim; /* frames with this mark are being reclaimed for it; 0: none */
 };
 #define ACCOUNT_STEADY UINT64_MAX

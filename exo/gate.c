@@ -81,9 +81,8 @@ static int transfer(struct vcpu *from, struct vcpu *to, uint64_t flags)
 
 static void copy_words(const struct vcpu *from, struct vcpu *to)
 {
-    typedef unsigned __int128 pair __attribute__((may_alias, aligned(8)));
-    const pair *f = (const pair *)&from->regs.x[1];
-    pair *t = (pair *)&to->regs.x[1];
+    const word_pair *f = (const word_pair *)&from->regs.x[1];
+    word_pair *t = (word_pair *)&to->regs.x[1];
 
     _Static_assert(EXO_MSG_WORDS == 6, "three pairs");
     t[0] = f[0], t[1] = f[1], t[2] = f[2];
@@ -98,14 +97,16 @@ static void move_words(const struct vcpu *from, struct vcpu *to)
 
 static int message(struct vcpu *from, struct vcpu *to, uint64_t flags)
 {
-    int rc = flags ? transfer(from, to, flags) : 0;
+    int rc;
 
-    if (rc)
-        return rc;
-    if (!flags)
-        no_transfer(to);
-    copy_words(from, to);
-    return 0;
+    if (!flags) {
+        move_words(from, to);
+        return 0;
+    }
+    rc = transfer(from, to, flags);
+    if (!rc)
+        copy_words(from, to);
+    return rc;
 }
 
 /* ---- calls ---------------------------------------------------------------------------------------------- */

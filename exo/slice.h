@@ -80,7 +80,8 @@ static inline __attribute__((always_inline)) struct vcpu *slice_hand_over(struct
 {
     slice_account(cpu, from->ticks);
     slice_enter(cpu, to);
-    space_load_known(cpu, to->space);
+    if (cpu->loaded != to->space)
+        space_set(cpu, to->space);
     if (__builtin_expect(fp_is_foreseen(cpu, to), 0))
         return slice_foresee(cpu, to);
     fp_enable(cpu, cpu->fp_owner == to);

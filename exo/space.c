@@ -6,8 +6,8 @@
 
 #define RANGE_HURRIED 8u /* pages that a range call does when an interrupt waits already */
 #define ASIDS_MAX (1u << 16)
-#define PINNED_MAX                                                                                           \
-    64u /* and never more than a quarter of the ASIDs: a bound on what a new one has to pass over */
+/* And never more than a quarter of the ASIDs: a bound on what a new one has to pass over. */
+#define PINNED_MAX 64u
 
 /* What one call does with interrupts off, at most (docs/bounds.md). */
 #define FRAMES_AT_ONCE 12u /* had and zeroed; or put back, each joining buddies of up to 18 orders */
@@ -17,8 +17,8 @@ static paddr_t empty_root_table;
 static uint64_t asid_generation = 1;         /* changes in world mode only */
 static uint32_t asid_next = 1;               /* under its lock; 0 is the empty space's */
 static uint64_t asid_pinned[ASIDS_MAX / 64]; /* under its lock */
-static uint32_t
-    asid_kept[EXO_CPUS_MAX + PINNED_MAX]; /* taken in this generation before it began to count; world mode */
+/* Taken in this generation before it began to count; world mode. */
+static uint32_t asid_kept[EXO_CPUS_MAX + PINNED_MAX];
 static unsigned nkept, npinned;
 
 void spaces_init(paddr_t empty_root)
@@ -845,8 +845,7 @@ bool space_load_other(struct space *space)
         if (!entered)
             return false;
     }
-    cpu->loaded = space;
-    arch_space_load(pfn_to_paddr(space->root), space->asid);
+    space_set(cpu, space);
     return true;
 }
 

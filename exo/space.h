@@ -25,8 +25,7 @@ struct space_run {
     pfn_t pfn;
     uint64_t left;
     uint64_t va;
-    bool
-        large; /* the frames before pfn, down to the large page's head, are the run's too: zeroed, not bound */
+    bool large; /* the frames before pfn, down to the large page's head, are its too: zeroed, not bound */
 };
 
 /* (s): under its lock.  (w): changes in world mode only. */
@@ -114,19 +113,16 @@ int64_t space_unbind(struct space *space, uint64_t va, uint64_t n, bool lazy);
 /* No TLB holds anything stale of these pages, however many. */
 void space_sync(struct space *space, uint64_t va, uint64_t n);
 
-/* Puts the space into this CPU's MMU, with an ASID that no other live space has.  False: they ran out; it takes
- * spaces_rollover(). */
-bool space_load_other(struct space *space);
-/* Can this CPU have it without more ado? */
+/* Has it an ASID on this CPU? */
 bool space_has_asid(const struct cpu *cpu, const struct space *space);
-/* The same, of one that has an ASID here. */
-static inline void space_load_known(struct cpu *cpu, struct space *space)
+/* Puts one that has, and is not there yet, into this CPU's MMU. */
+static inline void space_set(struct cpu *cpu, struct space *space)
 {
-    if (cpu->loaded == space)
-        return;
     cpu->loaded = space;
     arch_space_load(pfn_to_paddr(space->root), space->asid);
 }
+/* Gives it one that no other live space has, and puts it there.  False: they ran out; it takes spaces_rollover(). */
+bool space_load_other(struct space *space);
 /* (One that is loaded keeps its ASID, whatever happens to others'.) */
 static inline bool space_load(struct space *space)
 {

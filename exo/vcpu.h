@@ -45,9 +45,9 @@ struct vcpu {
     uint64_t *ticks;     /* in its frame's entry */
     struct exo_running names;
     struct list in_env;
-    uint64_t
-        sound; /* atomic; its CPU's epoch when it last went to user mode: as long as that stands, its environment has not
-                     * ended, and its space has an ASID there */
+    /* Atomic; its CPU's epoch when it last went to user mode: as long as that stands, its environment has not ended, and
+     * its space has an ASID there. */
+    uint64_t sound;
     enum vcpu_state state;
     struct list queue; /* READY: in cpu->ready; SENDING: in peer->senders; CALLING: in peer->callers */
     struct deadline deadline;
@@ -68,8 +68,7 @@ struct vcpu {
     uint32_t nirqs; /* lines bound to it: */
     struct list lines;
     uint32_t nslots;
-    uint32_t
-        traced; /* by which its entry into the kernel was, and so will be its way back: trace.session; 0: none */
+    uint32_t traced;  /* trace.session of its entry into the kernel, and so of its way back; 0: none */
     uint8_t fp_turns; /* fp.h: turns that begin with its FP registers, and one more without; 0: it asks */
     uint8_t fp_grant; /* how many it was given last */
     struct arch_fp fp;
@@ -80,12 +79,11 @@ _Static_assert(offsetof(struct vcpu, regs) == 0, "entry code saves registers at 
 /* A switching call of the current vcpu: syscall.h. */
 typedef struct vcpu *switch_call(struct vcpu *current);
 
-/* In pairs, which the compiler moves by a load and a store each; all at once would be a call of memcpy. */
+/* In pairs; all at once would be a call of memcpy. */
 static inline void regs_copy(struct exo_regs *to, const struct exo_regs *from)
 {
-    typedef unsigned __int128 pair __attribute__((may_alias, aligned(8)));
-    pair *t = (pair *)to;
-    const pair *f = (const pair *)from;
+    word_pair *t = (word_pair *)to;
+    const word_pair *f = (const word_pair *)from;
 
     _Static_assert(sizeof(*to) == 17 * sizeof(*t) + sizeof(uint64_t), "17 pairs and tls");
 #define MOVE(i) t[i] = f[i], t[(i) + 1] = f[(i) + 1], t[(i) + 2] = f[(i) + 2], t[(i) + 3] = f[(i) + 3]

@@ -23,6 +23,9 @@ typedef struct {
 typedef uint32_t pfn_t;
 #define PFN_NONE UINT32_MAX
 
+/* Two words that the compiler moves by one load and one store. */
+typedef unsigned __int128 word_pair __attribute__((may_alias, aligned(8)));
+
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
