@@ -892,7 +892,7 @@ static void check_duties(const struct cpu *cpu)
 
 static void check_cpu(const struct cpu *cpu)
 {
-    uint32_t running = 0, ready = 0, timed = 0;
+    uint32_t running = 0, ready = 0, timed = 0, fp_owners = 0;
 
     for (pfn_t pfn = system_info->first_frame; ok() && pfn <= last_frame(); pfn++) {
         const struct vcpu *vcpu = frame_address(pfn);
@@ -902,6 +902,7 @@ static void check_cpu(const struct cpu *cpu)
         running += vcpu->state == VCPU_RUNNING;
         ready += vcpu->state == VCPU_READY;
         timed += deadline_is_set(&vcpu->deadline);
+        fp_owners += vcpu->fp_owner;
         expect(vcpu->sound != cpu->epoch || (!vcpu_ended(vcpu) && space_has_asid(cpu, vcpu->space)),
                "vcpu %u could not go on at once", pfn);
         expect(note(pfn)->objects == vcpu->nslots + vcpu->nirqs, "vcpu %u: lines and slots", pfn);
@@ -913,6 +914,8 @@ static void check_cpu(const struct cpu *cpu)
            "deadlines: not all that are set are in the heap");
     expect(!cpu->loaded || (is_object(cpu->loaded, EXO_FRAME_SPACE) && space_has_asid(cpu, cpu->loaded)),
            "the space in CPU %u's MMU is gone, or does not know", cpu->id);
+    expect(fp_owners == (cpu->fp_owner && cpu->fp_owner->fp_owner),
+           "not one vcpu alone is said to own CPU %u's FP registers", cpu->id);
     expect(!cpu->fp_owner || (is_object(cpu->fp_owner, EXO_FRAME_VCPU) && cpu->fp_owner->cpu == cpu),
            "the owner of CPU %u's FP registers is gone, or another CPU's", cpu->id);
     check_locks(cpu);
@@ -930,10 +933,10 @@ static void check_ring(const struct cpu *cpu)
         return;
     expect(!trace->owner || (is_object(trace->owner, EXO_FRAME_ENV) && !trace->owner->torn_down),
            "cpu %u: the owner of its trace ring is gone", cpu->id);
-    expect(!trace->on || (trace->npages && trace->ring == frame_address(trace->first) &&
-                          trace->next < trace->nrecords &&
-                          sizeof(*trace->ring) + trace->nrecords * sizeof(trace->ring->record[0]) <=
-                              trace->npages * PAGE_SIZE),
+    expect(!cpu->traced || (trace->npages && trace->ring == frame_address(trace->first) &&
+                            trace->next < trace->nrecords &&
+                            sizeof(*trace->ring) + trace->nrecords * sizeof(trace->ring->record[0]) <=
+                                trace->npages * PAGE_SIZE),
            "cpu %u: traces beyond its ring", cpu->id);
     for (pfn_t pfn = trace->first; ok() && pfn - trace->first < trace->npages; pfn++)
         if (expect(frame_is_ram(pfn) && kind_of(pfn) == EXO_FRAME_USER,

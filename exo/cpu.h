@@ -48,10 +48,11 @@ struct cpu {
     void *panic_stack;    /* its top: for entry code, when the kernel itself traps */
     union {
         struct {
-            uint32_t attention; /* (a) not 0: the next three, inbox or endings may hold something to do */
-            uint32_t nowned;    /* (o) slots with an owner */
+            uint32_t attention; /* (a) not 0: evict, overdue, inbox or endings may hold something to do */
+            uint16_t nowned;    /* (o) slots with an owner */
+            bool traced;        /* (o) this CPU's entry code is the tracing one; see trace.h */
         };
-        uint64_t either; /* not 0: one of them is not */
+        uint64_t chores; /* 0: all of them are */
     };
     bool world;     /* it holds all CPUs' locks */
     bool evict;     /* (o) current has ended: it must leave */
@@ -114,10 +115,10 @@ static inline void local_leave(void)
     lock_drop(&cpu_this()->lock);
 }
 
-/* Attention, or slots with owners. */
+/* Attention, slots with owners, or tracing. */
 static inline bool cpu_has_chores(const struct cpu *cpu)
 {
-    return __atomic_load_n(&cpu->either, __ATOMIC_RELAXED) != 0;
+    return ARCH_READ(&cpu->chores) != 0;
 }
 
 /* From no lock held. */

@@ -112,7 +112,7 @@ static struct vcpu *inbox_take(struct cpu *cpu)
 /* Who set the bits stands in another CPU's trace ring; that they woke it, in this one's. */
 static void noted_ready(struct vcpu *vcpu)
 {
-    if (vcpu->cpu->trace.on)
+    if (vcpu->cpu->traced)
         trace_put(vcpu->cpu, EXO_TRACE_WAKE,
                   (struct trace_words){.what = EXO_TRACE_BY_SIGNAL,
                                        .vcpu = vcpu_frame(vcpu),
@@ -178,6 +178,27 @@ void event_wait(struct vcpu *vcpu, uint64_t mask, uint64_t deadline)
         return;
     }
     event_block(vcpu, VCPU_WAITING, deadline);
+}
+
+struct vcpu *event_wait_fast(struct vcpu *current, switch_call *again, switch_call *long_way)
+{
+    const volatile struct exo_vcpu_page *page = current->page;
+    struct cpu *cpu = cpu_this();
+    struct vcpu *to = list_entry(cpu->ready.next, struct vcpu, queue);
+    uint64_t mask = current->regs.x[0];
+
+    if (!slice_is_quiet(cpu) || current->regs.x[1] != EXO_FOREVER || list_empty(&cpu->ready) ||
+        page->events & (mask | page->upcall_events) || current->notices.due)
+        return long_way(current);
+    if (!slice_is_sound(cpu, to))
+        return slice_unsound(current, to, again, long_way);
+    if (!slice_can_follow(to))
+        return long_way(current);
+    list_remove(&to->queue);
+    current->wait_mask = mask;
+    current->state = VCPU_WAITING;
+    cpu->borrows = false;
+    return slice_hand_over(cpu, current, to);
 }
 
 static bool expired(struct vcpu *vcpu)

@@ -20,6 +20,9 @@ void event_notice(struct vcpu *vcpu);
 
 /* call: wait, of the current vcpu. */
 void event_wait(struct vcpu *vcpu, uint64_t mask, uint64_t deadline);
+/* The same where it is short, as in gate.h: it does wait, without a deadline, and somebody else is ready.  The timer stays
+ * as it is: where nobody else is ready any more, it may go off once more. */
+struct vcpu *event_wait_fast(struct vcpu *current, switch_call *again, switch_call *long_way);
 /* Blocks the current vcpu in this state until somebody wakes it, or the deadline. */
 void event_block(struct vcpu *vcpu, enum vcpu_state state, uint64_t deadline);
 /* Looks at the vcpus whose event words other CPUs have changed. */

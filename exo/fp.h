@@ -15,43 +15,13 @@
 /* The current vcpu touched FP/SIMD registers while they were off. */
 void fp_trap(void);
 
-/* On while they are the current vcpu's. */
-static inline void fp_enable(struct cpu *cpu, bool on)
+/* `to` is about to run: is fp_follow() to do anything? */
+static inline bool fp_matters(const struct cpu *cpu, const struct vcpu *to)
 {
-    if (cpu->fp_on == on)
-        return;
-    cpu->fp_on = on;
-    arch_fp_enable(on);
+    return cpu->fp_on | to->fp_any;
 }
-
-/* They become another's. */
-static inline __attribute__((always_inline)) void fp_take(struct cpu *cpu, struct vcpu *vcpu)
-{
-    arch_fp_switch(cpu->fp_owner ? &cpu->fp_owner->fp : NULL, &vcpu->fp);
-    cpu->fp_owner = vcpu;
-}
-
-/* Are they another's, and is fp_foresee() to decide? */
-static inline bool fp_is_foreseen(const struct cpu *cpu, const struct vcpu *to)
-{
-    return cpu->fp_owner != to && to->fp_turns;
-}
-static inline __attribute__((always_inline)) void fp_foresee(struct cpu *cpu, struct vcpu *to)
-{
-    bool has = to->fp_turns-- > 2; /* then comes the turn without; and if it did not ask in that, none */
-
-    fp_enable(cpu, has);
-    if (has)
-        fp_take(cpu, to);
-}
-
-/* `to` is about to run. */
-static inline void fp_follow(struct cpu *cpu, struct vcpu *to)
-{
-    if (fp_is_foreseen(cpu, to))
-        fp_foresee(cpu, to);
-    else
-        fp_enable(cpu, cpu->fp_owner == to);
-}
+void fp_follow(struct cpu *cpu, struct vcpu *to);
+/* The same at the end of a fast path: drops the CPU's lock, returns `to`. */
+struct vcpu *fp_hand_over(struct vcpu *to, struct cpu *cpu);
 
 #endif

@@ -145,7 +145,7 @@ static void plain_end(struct cpu *cpu, const struct trace_look *look, uint64_t n
 {
     struct vcpu *vcpu = cpu->current;
 
-    if (!cpu->trace.on) {
+    if (!cpu->traced) {
         vcpu->traced = 0;
         return;
     }
@@ -198,7 +198,7 @@ void probe_switch(struct vcpu *current, uint64_t number)
     local_leave();
     next = syscall_switch_table[number](current);
     ASSERT(!next); /* on a CPU that is traced no path is fast */
-    if (cpu->trace.on)
+    if (cpu->traced)
         look_after(cpu, &look);
 }
 
@@ -241,7 +241,7 @@ void probe_trap(void (*handle)(uint64_t a, uint64_t b), uint64_t a, uint64_t b)
     put_entry(cpu, vcpu, EXO_TRACE_TRAP, (struct trace_words){.a = vcpu->regs.pc});
     local_leave();
     handle(a, b);
-    if (cpu->trace.on) /* unless it was its owner that ended by this */
+    if (cpu->traced) /* unless it was its owner that ended by this */
         put_trap(cpu, vcpu);
 }
 
@@ -298,14 +298,14 @@ static void put_back(struct cpu *cpu)
 static void settled(struct cpu *cpu)
 {
     trace_follow(cpu);
-    if (cpu->trace.on)
+    if (cpu->traced)
         put_back(cpu);
 }
 
 static void idle(struct cpu *cpu)
 {
     trace_follow(cpu);
-    if (!cpu->trace.on)
+    if (!cpu->traced)
         return;
     irq_close(cpu);
     if (cpu->trace.idle)
@@ -320,7 +320,7 @@ struct vcpu *probe_leave(struct vcpu *current)
     struct cpu *cpu = cpu_this();
 
     local_enter();
-    if (cpu->trace.on)
+    if (cpu->traced)
         put_back(cpu);
     local_leave();
     return current;

@@ -29,7 +29,7 @@ static void trace_env_end(struct cpu *cpu, struct env *env)
     if (env->end_traced)
         return;
     env->end_traced = true;
-    if (cpu->trace.on)
+    if (cpu->traced)
         trace_put(cpu, EXO_TRACE_ENV_END,
                   (struct trace_words){.what = (uint16_t)env->reason, .a = env_frame(env), .b = env->code});
 }
@@ -45,7 +45,7 @@ static enum env_ending traced_vcpus_end(struct env *env)
     left = untraced_vcpus_end(env);
     for (unsigned i = 0; left == ENDING_DONE && i < ncpus; i++)
         if (cpus[i].trace.owner == env && !ring_release_step(&cpus[i]))
-            left = cpus[i].trace.on ? ENDING_WAITS : ENDING_MORE;
+            left = cpus[i].traced ? ENDING_WAITS : ENDING_MORE;
     return left;
 }
 
@@ -54,7 +54,7 @@ static bool traced_expired(struct vcpu *vcpu)
     struct cpu *cpu = cpu_this();
     bool expired = untraced_expired(vcpu);
 
-    if (expired && cpu->trace.on)
+    if (expired && cpu->traced)
         trace_put(cpu, EXO_TRACE_WAKE,
                   (struct trace_words){
                       .what = EXO_TRACE_BY_DEADLINE, .vcpu = vcpu_frame(vcpu), .a = env_frame(vcpu->env)});
@@ -117,7 +117,7 @@ int ring_bind(struct cpu *cpu, struct env *env, struct space *space, uint64_t va
 
     if (trace->owner && trace->owner != env)
         return -EXO_EBUSY;
-    if (trace->on || trace->wanted)
+    if (cpu->traced || trace->wanted)
         return -EXO_ESTATE;
     if (n > EXO_TRACE_PAGES_MAX - trace->npages)
         return -EXO_EFULL;
@@ -139,7 +139,7 @@ int ring_bind(struct cpu *cpu, struct env *env, struct space *space, uint64_t va
 /* The CPU shall do what is wanted: at once, or as soon as it can. */
 static void follow(struct cpu *cpu)
 {
-    if (cpu->trace.on == cpu->trace.wanted)
+    if (cpu->traced == cpu->trace.wanted)
         return;
     if (cpu == cpu_this()) {
         trace_follow(cpu);
@@ -155,7 +155,7 @@ int ring_start(struct cpu *cpu, struct env *env)
 
     if (trace->owner && trace->owner != env)
         return -EXO_EBUSY;
-    if (!trace->owner || trace->on || trace->wanted)
+    if (!trace->owner || cpu->traced || trace->wanted)
         return -EXO_ESTATE;
     trace->ring = frame_address(trace->first);
     trace->nrecords =
@@ -168,7 +168,7 @@ int ring_start(struct cpu *cpu, struct env *env)
     *trace->ring = (struct exo_trace){.nrecords = trace->nrecords, .cpu = cpu->id};
     trace->wanted = true;
     follow(cpu);
-    if (trace->on)
+    if (cpu->traced)
         trace_settled(cpu);
     cpu_attend(cpu); /* the way out of this call does not trace by itself */
     return 0;
@@ -178,7 +178,7 @@ bool ring_stop(struct cpu *cpu)
 {
     cpu->trace.wanted = false;
     follow(cpu);
-    return !cpu->trace.on;
+    return !cpu->traced;
 }
 
 bool ring_release_step(struct cpu *cpu)

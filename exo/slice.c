@@ -129,7 +129,8 @@ void slice_run(struct vcpu *vcpu)
 
     ASSERT(cpu->current == NULL && cpu == cpu_this());
     slice_enter(cpu, vcpu);
-    fp_follow(cpu, vcpu);
+    if (fp_matters(cpu, vcpu))
+        fp_follow(cpu, vcpu);
 }
 
 __attribute__((noinline)) struct vcpu *slice_unsound(struct vcpu *current, struct vcpu *to,
@@ -141,13 +142,6 @@ __attribute__((noinline)) struct vcpu *slice_unsound(struct vcpu *current, struc
         return long_way(current);
     __atomic_store_n(&to->sound, cpu->epoch, __ATOMIC_RELAXED);
     return again(current);
-}
-
-__attribute__((noinline)) struct vcpu *slice_foresee(struct cpu *cpu, struct vcpu *to)
-{
-    fp_foresee(cpu, to);
-    lock_drop(&cpu->lock);
-    return to;
 }
 
 void slice_lend(struct vcpu *to)
@@ -231,7 +225,7 @@ void slice_sleep(void)
     if (cpu->loaded)
         space_unload();
     slice_arm();
-    if (cpu->trace.wanted || cpu->trace.on)
+    if (cpu->trace.wanted || cpu->traced)
         trace_idle(cpu);
     local_leave();
     arch_wait_for_irq();

@@ -2,8 +2,9 @@
  *
  * Time is cut into slots of system.slot_us; slot number (time / length) mod CPU_SLOTS is the current one.  An owned slot
  * belongs to its owner from its first tick to its last, whenever the owner is ready and has not lent it by a directed
- * yield; all other time goes round the ready list.  The timer is set for the next deadline, and for the end of the slot only while somebody else is
- * ready: a CPU with one ready vcpu, or none, takes no ticks. */
+ * yield; all other time goes round the ready list.  The timer is set for the next deadline, and for the end of the slot only
+ * while somebody else is ready: a CPU with one ready vcpu takes a tick once at most, when the others have left, an idle one
+ * none. */
 #ifndef EXO_SLICE_H
 #define EXO_SLICE_H
 
@@ -33,12 +34,12 @@ void slice_lend(struct vcpu *to);
 /* Is nothing to be looked at before the current vcpu, or one that it hands its slot to, goes on? */
 static inline bool slice_is_quiet(const struct cpu *cpu)
 {
-    return ARCH_FAST_PATHS && !cpu_has_chores(cpu) && !cpu->trace.on;
+    return ARCH_FAST_PATHS && !cpu_has_chores(cpu);
 }
 /* Is it known to be this CPU's, alive, in a space that has an ASID here?  (vcpu->sound) */
 static inline bool slice_is_sound(const struct cpu *cpu, const struct vcpu *to)
 {
-    return __atomic_load_n(&to->sound, __ATOMIC_RELAXED) == cpu->epoch;
+    return ARCH_READ(&to->sound) == cpu->epoch;
 }
 /* Where it is not known, a jump from a fast path: finds out, and then tries it again, or goes the long way. */
 struct vcpu *slice_unsound(struct vcpu *current, struct vcpu *to, switch_call *again, switch_call *long_way);
@@ -48,8 +49,6 @@ static inline bool slice_can_follow(const struct vcpu *to)
 {
     return !deadline_is_set(&to->deadline) && !vcpu_upcall_due(to);
 }
-/* The rest of slice_hand_over() for who has lately used FP registers. */
-struct vcpu *slice_foresee(struct cpu *cpu, struct vcpu *to);
 /* From now on the CPU's time is another's, or nobody's; what passed goes to the last one's ticks.  Meanwhile those who
  * read the tables see `since` 0, so that they count no time twice. */
 static inline void slice_account(struct cpu *cpu, uint64_t *ticks)
@@ -82,9 +81,8 @@ static inline __attribute__((always_inline)) struct vcpu *slice_hand_over(struct
     slice_enter(cpu, to);
     if (cpu->loaded != to->space)
         space_set(cpu, to->space);
-    if (__builtin_expect(fp_is_foreseen(cpu, to), 0))
-        return slice_foresee(cpu, to);
-    fp_enable(cpu, cpu->fp_owner == to);
+    if (__builtin_expect(fp_matters(cpu, to), 0))
+        return fp_hand_over(to, cpu);
     lock_drop(&cpu->lock);
     return to;
 }

@@ -641,7 +641,7 @@ FAST_CALL(yield, yield_fast)
     return 0;
 }
 
-SWITCH_CALL(local, wait)
+FAST_CALL(wait, event_wait_fast)
 {
     event_wait(current, current->regs.x[0], current->regs.x[1]);
     return 0;

@@ -25,9 +25,9 @@ void trace_follow(struct cpu *cpu)
 {
     struct cpu_trace *trace = &cpu->trace;
 
-    if (trace->on == trace->wanted)
+    if (cpu->traced == trace->wanted)
         return;
-    trace->on = trace->wanted;
+    cpu->traced = trace->wanted;
     trace->upcalls = cpu->info->upcalls;
-    arch_trace_enable(trace->on);
+    arch_trace_enable(cpu->traced);
 }

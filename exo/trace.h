@@ -1,11 +1,11 @@
 /* One CPU's trace ring, as its own CPU writes it: no allocation, nothing read back.
  *
- * Others say in world mode what is wanted, and see to it that the CPU looks (ring.h); `on` changes on the CPU itself, where
- * it is clear who runs: in trace_settled() and trace_idle(), or where it asks for itself.  While `on`, the ring and what is
- * kept about it are the CPU's own, in local mode; while neither is set, they are the world's.
+ * Others say in world mode what is wanted, and see to it that the CPU looks (ring.h); cpu->traced changes on the CPU itself,
+ * where it is clear who runs: in trace_settled() and trace_idle(), or where it asks for itself.  While it is set, the ring and
+ * what is kept about it are the CPU's own, in local mode; while neither is set, they are the world's.
  *
  * Nothing here costs anything while the CPU is not traced: entry code that traces is installed in place of the other
- * (arch_trace_enable), and calls probe.h.  Only a CPU that found nobody to run, or was told to look, looks at `on`. */
+ * (arch_trace_enable), and calls probe.h.  Only a CPU that found nobody to run, or was told to look, looks at what is wanted. */
 #ifndef EXO_TRACE_RING_H
 #define EXO_TRACE_RING_H
 
@@ -24,8 +24,7 @@ struct trace_look {
 };
 
 struct cpu_trace {
-    bool on;                /* this CPU's entry code is the tracing one */
-    bool wanted;            /* what `on` is to become (trace_follow) */
+    bool wanted;            /* what cpu->traced is to become (trace_follow) */
     struct exo_trace *ring; /* the owner's memory: written, never read */
     uint32_t nrecords;
     uint32_t next; /* where the next record goes */
@@ -55,7 +54,7 @@ void trace_put(struct cpu *cpu, enum exo_trace_event event, struct trace_words w
 /* This CPU, traced or to be, is about to wait, or to go on with its current vcpu: set by probe.c. */
 extern void (*trace_idle)(struct cpu *cpu);
 extern void (*trace_settled)(struct cpu *cpu);
-/* Makes `on` of this CPU what is wanted. */
+/* Makes cpu->traced of this CPU what is wanted. */
 void trace_follow(struct cpu *cpu);
 
 #endif

@@ -94,7 +94,7 @@ __attribute__((noinline)) static void settle_slowly(struct cpu *cpu)
         }
         arch_irq_dispatch(); /* interrupts in between */
     }
-    if (cpu->trace.wanted || cpu->trace.on)
+    if (cpu->trace.wanted || cpu->traced)
         trace_settled(cpu);
 }
 

@@ -39,7 +39,6 @@ int vcpu_new(struct env *env, struct cpu *cpu, struct space *space, uint64_t va,
     list_init(&vcpu->in_inbox);
     list_init(&vcpu->lines);
     list_add_tail(&env->vcpus, &vcpu->in_env);
-    arch_fp_init(&vcpu->fp);
     frame_entry(pfn)->entries = (uint16_t)cpu->id;
     vcpu->ticks = &frame_entry(pfn)->ticks;
     vcpu->names.env = env_frame(env);

@@ -68,8 +68,15 @@ struct vcpu {
     uint32_t nirqs; /* lines bound to it: */
     struct list lines;
     uint32_t nslots;
-    uint32_t traced;  /* trace.session of its entry into the kernel, and so of its way back; 0: none */
-    uint8_t fp_turns; /* fp.h: turns that begin with its FP registers, and one more without; 0: it asks */
+    uint32_t traced; /* trace.session of its entry into the kernel, and so of its way back; 0: none */
+    /* fp.h */
+    union {
+        struct {
+            uint8_t fp_turns; /* that begin with its FP registers, and one more without; 0: it asks */
+            bool fp_owner;    /* its CPU's */
+        };
+        uint16_t fp_any; /* 0: neither */
+    };
     uint8_t fp_grant; /* how many it was given last */
     struct arch_fp fp;
 };

@@ -4,7 +4,8 @@ EXO_OBJ  := $(EXO_SRC:%=$(OUT)/%.o)
 EXO_LDS  := exo/arch/$(ARCH)/kernel.ld
 KERNEL   := $(OUT)/exo/Image
 EXO_LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,--gc-sections -Wl,-z,max-page-size=4096 \
-               -Wl,--no-warn-rwx-segments -Wl,--fatal-warnings
+               -Wl,--no-warn-rwx-segments -Wl,--fatal-warnings \
+               -Wl,--fix-cortex-a53-843419=adr
 
 .PHONY: kernel
 kernel: $(KERNEL)

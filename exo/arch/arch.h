@@ -24,6 +24,7 @@ enum memory_type { MEMORY_NORMAL, MEMORY_DEVICE };
  *   uint64_t arch_time_about(void);                                      as of some instruction nearby: for accounts
  *   bool arch_irq_pending(void);                                         would an interrupt be taken now?
  *   bool arch_irqs_off(void);                                            are they held off, as always in the kernel?
+ *   ARCH_READ(word)                                                      relaxed atomic load of a word at this address
  *   void arch_relax(void);                                               in a loop that waits for another CPU
  *   uint64_t arch_atomic_or(uint64_t *, uint64_t);                       returns the old value
  *   ARCH_PT_LEVELS, ARCH_USER_BITS, ARCH_TABLE_SLOT                      shape of a user space
@@ -32,7 +33,10 @@ enum memory_type { MEMORY_NORMAL, MEMORY_DEVICE };
  *   bool pte_is_table(pte_t);                                            of an entry above the lowest level: no block,
  *                                                                        which are there one level above the pages only
  *   paddr_t pte_paddr(pte_t); unsigned pte_prot(pte_t), pte_max(pte_t); enum memory_type pte_memory(pte_t);
- *   struct arch_fp;                                                      saved FP/SIMD state
+ *   struct arch_fp;                                                      saved FP/SIMD state; zeroed: of a new vcpu
+ *   void arch_fp_enable(bool on);                                        off: user mode's access traps
+ *   void arch_fp_switch(struct arch_fp *from, const struct arch_fp *to); saves what the registers hold (from NULL: it is
+ *                                                                        nobody's), and loads others
  *   struct arch_stream;   what the IOMMU reads of a stream: 64 of them are a page, and all zeros block
  *   struct arch_domain;   what it reads of a domain besides its tables
  *   struct arch_domain *arch_stream_domain(const struct arch_stream *);  NULL: blocked
@@ -143,12 +147,6 @@ void arch_regs_upcall(struct exo_regs *regs, uint64_t entry, uint64_t sp, uint64
 void arch_regs_sanitize(struct exo_regs *regs);
 /* The vcpu page's address, for user mode to read. */
 void arch_set_vcpu_pointer(uint64_t va);
-
-/* FP/SIMD moves lazily: user access traps while it is off. */
-void arch_fp_enable(bool on);
-/* Saves what the registers hold (from NULL: it is nobody's), and loads others. */
-void arch_fp_switch(struct arch_fp *from, const struct arch_fp *to);
-void arch_fp_init(struct arch_fp *fp);
 
 /* The kernel's console: panics and boot failures only. */
 void arch_console_write(const char *text, size_t len);

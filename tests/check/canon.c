@@ -391,7 +391,7 @@ static void put_trace(const struct cpu *cpu)
     const struct cpu_trace *trace = &cpu->trace;
 
     put_object(trace->owner);
-    put((uint64_t)trace->on << 2 | (uint64_t)trace->wanted << 1 | machine.cpus[cpu->id].traced);
+    put((uint64_t)cpu->traced << 2 | (uint64_t)trace->wanted << 1 | machine.cpus[cpu->id].traced);
     put(trace->npages);
     for (uint32_t i = 0; i < trace->npages; i++)
         put_frame(trace->first + i);
@@ -410,7 +410,7 @@ static void put_cpu(struct cpu *cpu)
     put_trace(cpu);
     if (loose)
         return;
-    put((uint64_t)cpu->overdue << 1 | cpu->lent);
+    put((uint64_t)cpu->overdue << 2 | (uint64_t)cpu->lent << 1 | cpu->borrows);
     PUT_LIST(&cpu->inbox, struct vcpu, in_inbox);
     put_object(cpu->loaded);
     put(hw->root ? name_of((pfn_t)(hw->root >> PAGE_SHIFT)) : 0);

@@ -104,7 +104,7 @@ static const char *check_cpu(const struct cpu *cpu)
         return wrong("CPU %u: somebody is ready, and the slot does not end", cpu->id);
     if (cpu->deadlines.first && timer > cpu->deadlines.first->at)
         return wrong("lost wakeup: CPU %u's timer is set behind its first deadline", cpu->id);
-    if (cpu->evict || cpu->overdue || !list_empty(&cpu->inbox) || cpu->trace.on != cpu->trace.wanted)
+    if (cpu->evict || cpu->overdue || !list_empty(&cpu->inbox) || cpu->traced != cpu->trace.wanted)
         return wrong("CPU %u has something to do, and no interrupt is to come", cpu->id);
     if (!list_empty(&cpu->endings) && timer == EXO_FOREVER)
         return wrong("CPU %u ends an environment, and does not come back to it", cpu->id);
@@ -494,7 +494,7 @@ static void zeroing(const void *page)
     handed_out = page;
     tlb_show(leads_there);
     iommu_show(leads_device_there);
-    handed_out_stale |= traced && traced->trace.on;
+    handed_out_stale |= traced && traced->traced;
 }
 
 void oracle_before(void)

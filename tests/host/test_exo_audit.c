@@ -333,7 +333,7 @@ static void plant(int which)
         machine.cpu->trace.owner = a.env; /* and not pinned */
         break;
     case 72:
-        machine.cpu->trace.on = true;
+        machine.cpu->traced = true;
         break;
     default:
         ((pte_t *)frame_address(root.env->home->root))[ARCH_TABLE_SLOT] |= PTE_WRITE;
@@ -1027,17 +1027,17 @@ static const char *plant_told(int which)
         return "owner of its trace ring";
     case 106:
         plant_ring();
-        machine.cpu->trace.on = true;
+        machine.cpu->traced = true;
         return "beyond its ring";
     case 107:
         plant_ring();
-        machine.cpu->trace.on = true;
+        machine.cpu->traced = true;
         machine.cpu->trace.ring = frame_address(page.pfn);
         machine.cpu->trace.next = machine.cpu->trace.nrecords;
         return "beyond its ring";
     case 108:
         plant_ring();
-        machine.cpu->trace.on = true;
+        machine.cpu->traced = true;
         machine.cpu->trace.ring = frame_address(page.pfn);
         machine.cpu->trace.nrecords = PAGE_SIZE;
         return "beyond its ring";

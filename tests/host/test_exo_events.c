@@ -562,6 +562,68 @@ START_TEST(tickless)
 }
 END_TEST
 
+/* C5: who waits and leaves another alone may leave him the tick that was set for both, and no further one. */
+START_TEST(one_tick_for_who_is_left)
+{
+    uint64_t ended;
+
+    as(&b);
+    CALL(wait, 1, EXO_FOREVER);
+    as(&a);
+    CALL(wait, 1, EXO_FOREVER);
+    ck_assert_ptr_eq(machine.cpu->current, root.vcpu);
+    ended = machine.cpu->slot_end;
+    ck_assert_uint_ge(machine.on->timer, ended);
+    machine_advance(ended - machine.time);
+    ck_assert_ptr_eq(machine.cpu->current, root.vcpu);
+    ck_assert_uint_eq(machine.on->timer, EXO_FOREVER);
+}
+END_TEST
+
+/* K28: who waits looks first, and then hands over to who was woken. */
+START_TEST(waits_hand_over)
+{
+    exo_handle_t back = (exo_handle_t)CALL(event_create, EXO_FIRST_VCPU, 8);
+
+    CALL_OK(signal, back, 8);
+    ck_assert_int_eq(CALL(wait, 8, EXO_FOREVER), 8); /* at once, whoever else is ready */
+    root.vcpu->page->events = 0;
+    as(&a);
+    ck_assert_int_eq(CALL(wait, 6, EXO_FOREVER), MACHINE_AWAY);
+    as(&b);
+    ck_assert_int_eq(CALL(wait, 1, EXO_FOREVER), MACHINE_AWAY);
+    as(&root);
+    CALL_OK(signal, event, 4);
+    ck_assert_int_eq(CALL(wait, 8, EXO_FOREVER), MACHINE_AWAY);
+    ck_assert_ptr_eq(machine.cpu->current, a.vcpu);
+    ck_assert_int_eq(result(a.vcpu), 4);
+    ck_assert_int_eq(root.vcpu->state, VCPU_WAITING);
+    ck_assert_uint_eq(root.vcpu->wait_mask, 8);
+}
+END_TEST
+
+/* K28: what the next one is to be told, he is told, whoever hands over; and a notice that must wait keeps nobody from waiting. */
+START_TEST(waits_and_the_next_is_told)
+{
+    as(&b);
+    ck_assert_int_eq(CALL(wait, 1, EXO_FOREVER), MACHINE_AWAY);
+    as(&a);
+    upcall_done();
+    a.vcpu->page->upcall_events = 4;
+    as(&root);
+    CALL_OK(signal, event, 4);
+    if (_i) {
+        root.vcpu->page->upcall_masked = 1;
+        notice_taken(root.vcpu, 1);
+    }
+    ck_assert_int_eq(CALL(wait, 8, EXO_FOREVER), MACHINE_AWAY);
+    ck_assert_int_eq(root.vcpu->state, VCPU_WAITING);
+    ck_assert_ptr_eq(machine.cpu->current, a.vcpu);
+    ck_assert_uint_eq(a.vcpu->page->reason, EXO_UPCALL_EVENT);
+    exo_check();
+}
+END_TEST
+
 START_TEST(directed_yield)
 {
     uint64_t to_b = b.vcpu_cap;
@@ -711,6 +773,9 @@ static Suite *suite(void)
     tcase_add_test(tc, owned_slots);
     tcase_add_test(tc, slot_errors);
     tcase_add_test(tc, tickless);
+    tcase_add_test(tc, one_tick_for_who_is_left);
+    tcase_add_test(tc, waits_hand_over);
+    tcase_add_loop_test(tc, waits_and_the_next_is_told, 0, 2);
     tcase_add_test(tc, directed_yield);
     tcase_add_test(tc, irq_life);
     tcase_add_test(tc, irq_ack_takes_what_waits);

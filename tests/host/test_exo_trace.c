@@ -468,7 +468,7 @@ START_TEST(owner_ends)
     CALL0(null);
     ck_assert(machine.on->traced);
     ends[_i]();
-    ck_assert(!machine.on->traced && !machine.cpu->trace.on);
+    ck_assert(!machine.on->traced && !machine.cpu->traced);
     exo_check();
     as(&root);
     actor_destroy(&a);
@@ -652,12 +652,12 @@ START_TEST(another_cpu)
     bind(EXO_FIRST_TRACE, 1, 2);
     machine.held = 1 << 1;
     CALL_OK(trace_control, EXO_FIRST_TRACE, 1, EXO_TRACE_ON);
-    ck_assert(!cpus[1].trace.on && cpus[1].trace.wanted && !machine.cpus[1].traced);
+    ck_assert(!cpus[1].traced && cpus[1].trace.wanted && !machine.cpus[1].traced);
     CALL_FAILS(EXO_ESTATE, trace_control, EXO_FIRST_TRACE, 1, EXO_TRACE_ON);
     CALL_FAILS(EXO_ESTATE, trace_bind, EXO_FIRST_TRACE, 1, EXO_SELF_SPACE, RING_VA, 1);
     machine.held = 0;
     machine_on(1);
-    ck_assert(cpus[1].trace.on && machine.cpus[1].traced && !machine.cpus[0].traced);
+    ck_assert(cpus[1].traced && machine.cpus[1].traced && !machine.cpus[0].traced);
     ck_assert_uint_eq(ring_on(1)->written, 1);
     ck_assert_uint_eq(ring_on(1)->record[0].event, EXO_TRACE_SWITCH);
     ck_assert_uint_eq(ring_on(1)->record[0].vcpu, vcpu_frame(far));
@@ -669,11 +669,11 @@ START_TEST(another_cpu)
     machine.held = 1 << 1;
     ck_assert_int_eq(CALL(trace_control, EXO_FIRST_TRACE, 1, EXO_TRACE_OFF), 1);
     ck_assert_int_eq(CALL(trace_control, EXO_FIRST_TRACE, 1, EXO_TRACE_RELEASE), 1);
-    ck_assert(cpus[1].trace.on && cpus[1].trace.npages == 2); /* it may write yet */
+    ck_assert(cpus[1].traced && cpus[1].trace.npages == 2); /* it may write yet */
     exo_check();
     machine.held = 0;
     machine_on(1);
-    ck_assert(!cpus[1].trace.on && !machine.cpus[1].traced);
+    ck_assert(!cpus[1].traced && !machine.cpus[1].traced);
     machine_on(0);
     ck_assert_int_eq(CALL(trace_control, EXO_FIRST_TRACE, 1, EXO_TRACE_RELEASE), 0);
     ck_assert_ptr_null(cpus[1].trace.owner);
@@ -691,7 +691,7 @@ START_TEST(a_sleeping_cpu)
     bind(EXO_FIRST_TRACE, 1, 2);
     CALL_OK(trace_control, EXO_FIRST_TRACE, 1, EXO_TRACE_ON);
     machine_on(1);
-    ck_assert(cpus[1].trace.on);
+    ck_assert(cpus[1].traced);
     ck_assert_uint_eq(ring_on(1)->record[0].event, EXO_TRACE_IDLE);
     machine_on(0);
     as(&b);
@@ -724,7 +724,7 @@ START_TEST(owner_ends_elsewhere)
     CALL_OK(env_stop, a.env_cap);
     for (unsigned i = 0; i < 50; i++)
         ck_assert_int_eq(CALL(env_destroy, a.env_cap), 1);
-    ck_assert(cpus[1].trace.on && !cpus[0].trace.on);
+    ck_assert(cpus[1].traced && !cpus[0].traced);
     ck_assert_uint_eq(frame_entry(first)->kind, EXO_FRAME_USER);
     exo_check();
     machine.held = 0;
@@ -735,7 +735,7 @@ START_TEST(owner_ends_elsewhere)
     while (CALL(env_destroy, a.env_cap) == 1)
         exo_check();
     for (unsigned cpu = 0; cpu < 3; cpu++)
-        ck_assert(!cpus[cpu].trace.owner && !cpus[cpu].trace.on && !machine.cpus[cpu].traced);
+        ck_assert(!cpus[cpu].trace.owner && !cpus[cpu].traced && !machine.cpus[cpu].traced);
     ck_assert_uint_eq(frame_entry(first)->kind, EXO_FRAME_FREE);
 }
 END_TEST
@@ -758,13 +758,13 @@ START_TEST(ring_is_reclaimed)
     while ((rc = CALL(page_reclaim, EXO_SELF_SPACE, RING_VA, 1, 0)) == EXO_RECLAIM_MORE)
         ;
     ck_assert_int_eq(rc, EXO_RECLAIM_ASKED);
-    ck_assert(cpus[1].trace.on);
+    ck_assert(cpus[1].traced);
     exo_later(machine.time + EXO_RECLAIM_NOTICE_US + 1);
     for (unsigned i = 0; i < 200; i++) /* it cannot end before CPU 1 has stopped */
         ck_assert_int_ne(CALL(page_reclaim, EXO_SELF_SPACE, RING_VA, 1, 0), EXO_RECLAIM_DONE);
     machine_on(1);
     exo_later(machine.time);
-    ck_assert(!cpus[1].trace.on);
+    ck_assert(!cpus[1].traced);
     machine_on(0);
     while ((rc = CALL(page_reclaim, EXO_SELF_SPACE, RING_VA, 1, 0)) == EXO_RECLAIM_MORE ||
            rc == EXO_RECLAIM_ASKED)

@@ -47,9 +47,8 @@ enum mair_index { MAIR_DEVICE, MAIR_NORMAL };
 #define MAIR_VALUE (0x00ull << (8 * MAIR_DEVICE) | 0xffull << (8 * MAIR_NORMAL)) /* nGnRnE; write-back */
 
 struct arch_fp {
+    uint64_t fpcr, fpsr;
     uint64_t q[64];
-    uint32_t fpcr, fpsr;
-    uint64_t pad;
 } __attribute__((aligned(16)));
 
 static inline struct cpu *cpu_this(void)
@@ -101,6 +100,9 @@ static inline bool arch_irqs_off(void)
     __asm__ volatile("mrs %0, daif" : "=r"(daif));
     return daif & 1 << 7;
 }
+
+/* The compiler gives a relaxed atomic load an address of its own; this it gives an offset. */
+#define ARCH_READ(word) (*(const volatile __typeof__(*(word)) *)(word))
 
 static inline void arch_relax(void)
 {
@@ -177,6 +179,46 @@ static inline enum memory_type pte_memory(pte_t pte)
 {
     return (pte >> PTE_ATTR_SHIFT & 7) == MAIR_DEVICE ? MEMORY_DEVICE : MEMORY_NORMAL;
 }
+
+#define CPACR_FP_KERNEL (1ull << 20) /* the kernel may, the user traps */
+#define CPACR_FP_ALL (3ull << 20)
+
+static inline void arch_fp_enable(bool on)
+{
+    __asm__ volatile("msr cpacr_el1, %0; isb" : : "r"(on ? CPACR_FP_ALL : CPACR_FP_KERNEL));
+}
+
+/* clang-format off */
+#define EACH_Q_PAIR(op) \
+    op " q0, q1, [%0, #16]\n\t" op " q2, q3, [%0, #48]\n\t" op " q4, q5, [%0, #80]\n\t" op " q6, q7, [%0, #112]\n\t" \
+    op " q8, q9, [%0, #144]\n\t" op " q10, q11, [%0, #176]\n\t" op " q12, q13, [%0, #208]\n\t" \
+    op " q14, q15, [%0, #240]\n\t" op " q16, q17, [%0, #272]\n\t" op " q18, q19, [%0, #304]\n\t" \
+    op " q20, q21, [%0, #336]\n\t" op " q22, q23, [%0, #368]\n\t" op " q24, q25, [%0, #400]\n\t" \
+    op " q26, q27, [%0, #432]\n\t" op " q28, q29, [%0, #464]\n\t" op " q30, q31, [%0, #496]\n\t"
+/* clang-format on */
+
+/* FPCR and FPSR by number: clang 19 hides their names where FP registers are not for the compiler to use.  For functions with
+ * fp in their names: the structure checks let no other have FP registers. */
+static inline __attribute__((always_inline)) void arch_fp_switch(struct arch_fp *from,
+                                                                 const struct arch_fp *to)
+{
+    uint64_t fpcr, fpsr;
+
+    _Static_assert(offsetof(struct arch_fp, fpcr) == 0 && offsetof(struct arch_fp, q) == 16, "as below");
+    if (from)
+        __asm__ volatile(".arch armv8-a+fp+simd\n\t"
+                         "mrs %1, s3_3_c4_c4_0\n\tmrs %2, s3_3_c4_c4_1\n\t"
+                         "stp %1, %2, [%0]\n\t" EACH_Q_PAIR("stp")
+                         : "+r"(from), "=&r"(fpcr), "=&r"(fpsr)
+                         :
+                         : "memory");
+    __asm__ volatile(".arch armv8-a+fp+simd\n\t"
+                     "ldp %1, %2, [%0]\n\t" EACH_Q_PAIR("ldp") "msr s3_3_c4_c4_0, %1\n\tmsr s3_3_c4_c4_1, %2"
+                     : "+r"(to), "=&r"(fpcr), "=&r"(fpsr)
+                     :
+                     : "memory");
+}
+#undef EACH_Q_PAIR
 
 /* Stream table entry and context descriptor of the SMMUv3: smmu.c. */
 struct arch_stream {

@@ -6,9 +6,6 @@
 #include "gic.h"
 #include "panic.h"
 
-#define CPACR_FP_KERNEL (1ull << 20) /* the kernel may, the user traps */
-#define CPACR_FP_ALL (3ull << 20)
-
 _Static_assert(offsetof(struct cpu, current) == CPU_CURRENT, "entry.S knows this offset");
 _Static_assert(offsetof(struct cpu, resched) == CPU_RESCHED, "entry.S knows this offset");
 _Static_assert(offsetof(struct cpu, calls) == CPU_CALLS, "entry.S knows this offset");
@@ -149,40 +146,4 @@ void arch_regs_sanitize(struct exo_regs *regs)
 void arch_set_vcpu_pointer(uint64_t va)
 {
     WRITE(tpidrro_el0, va);
-}
-
-void arch_fp_enable(bool on)
-{
-    WRITE(cpacr_el1, on ? CPACR_FP_ALL : CPACR_FP_KERNEL);
-    __asm__ volatile("isb");
-}
-
-void arch_fp_init(struct arch_fp *fp)
-{
-    *fp = (struct arch_fp){0};
-}
-
-/* clang-format off */
-#define EACH_PAIR(op) \
-    op " q0, q1, [%0]\n\t" op " q2, q3, [%0, #32]\n\t" op " q4, q5, [%0, #64]\n\t" op " q6, q7, [%0, #96]\n\t" \
-    op " q8, q9, [%0, #128]\n\t" op " q10, q11, [%0, #160]\n\t" op " q12, q13, [%0, #192]\n\t" \
-    op " q14, q15, [%0, #224]\n\t" op " q16, q17, [%0, #256]\n\t" op " q18, q19, [%0, #288]\n\t" \
-    op " q20, q21, [%0, #320]\n\t" op " q22, q23, [%0, #352]\n\t" op " q24, q25, [%0, #384]\n\t" \
-    op " q26, q27, [%0, #416]\n\t" op " q28, q29, [%0, #448]\n\t" op " q30, q31, [%0, #480]\n\t"
-/* clang-format on */
-
-/* FPCR and FPSR by number: clang 19 hides their names where FP registers are not for the compiler to use.
- * Out of line, so that FP registers stand in this function alone, which the structure checks look for. */
-__attribute__((noinline)) void arch_fp_switch(struct arch_fp *from, const struct arch_fp *to)
-{
-    if (from) {
-        uint64_t fpcr = READ(s3_3_c4_c4_0), fpsr = READ(s3_3_c4_c4_1);
-
-        __asm__ volatile(".arch armv8-a+fp+simd\n\t" EACH_PAIR("stp") : : "r"(from->q) : "memory");
-        from->fpcr = (uint32_t)fpcr;
-        from->fpsr = (uint32_t)fpsr;
-    }
-    __asm__ volatile(".arch armv8-a+fp+simd\n\t" EACH_PAIR("ldp") : : "r"(to->q) : "memory");
-    WRITE(s3_3_c4_c4_0, to->fpcr);
-    WRITE(s3_3_c4_c4_1, to->fpsr);
 }

@@ -32,6 +32,8 @@ enum pte_bits {
 struct arch_fp {
     uint64_t q[4];
 };
+void arch_fp_enable(bool on);
+void arch_fp_switch(struct arch_fp *from, const struct arch_fp *to);
 
 static inline struct cpu *cpu_this(void)
 {
@@ -47,6 +49,8 @@ static inline paddr_t virt_to_phys(const void *address)
 {
     return (paddr_t){(uint64_t)((const uint8_t *)address - machine.linear)};
 }
+
+#define ARCH_READ(word) __atomic_load_n(word, __ATOMIC_RELAXED)
 
 static inline uint64_t arch_time(void)
 {

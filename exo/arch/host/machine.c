@@ -404,11 +404,6 @@ void arch_fp_enable(bool on)
     machine.on->fp_on = on;
 }
 
-void arch_fp_init(struct arch_fp *fp)
-{
-    *fp = (struct arch_fp){0};
-}
-
 void arch_fp_switch(struct arch_fp *from, const struct arch_fp *to)
 {
     if (from) {
