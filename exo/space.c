@@ -407,34 +407,29 @@ int64_t space_bind_new(struct space *space, uint64_t va, uint64_t n, unsigned pr
 
 /* ---- contiguous runs --------------------------------------------------------------------------------------- */
 
-int space_run_begin(struct space *space, uint64_t va, uint64_t n, const struct frame_want *want)
+static int run_begin(struct space *space, uint64_t va, uint64_t n, const struct frame_want *want)
 {
     pfn_t pfn;
     int rc;
 
     if (space->ending)
         return -EXO_EDEAD;
-    lock_take(&space->lock);
     run_drop(space);
     rc = frame_alloc_run(space->account, n, want, &pfn);
     if (!rc)
         space->run = (struct space_run){.pfn = pfn, .left = n, .va = va};
-    lock_drop(&space->lock);
     return rc;
 }
 
-int space_run_resume(struct space *space, uint64_t va, uint64_t n, bool large)
+static int run_resume(struct space *space, uint64_t va, uint64_t n, bool large)
 {
-    int rc = 0;
+    const struct space_run *run = &space->run;
 
-    lock_take(&space->lock);
-    if (space->run.left == 0 || space->run.large != large ||
-        (n && (space->run.left != n || space->run.va != va)))
-        rc = -EXO_ESTATE;
-    else if (n == 0)
+    if (run->left == 0 || run->large != large || (n && (run->left != n || run->va != va)))
+        return -EXO_ESTATE;
+    if (n == 0)
         run_drop(space);
-    lock_drop(&space->lock);
-    return rc;
+    return 0;
 }
 
 /* At most FRAMES_AT_ONCE, at least one, and 0 or an error. */
@@ -461,20 +456,35 @@ static int run_piece(struct space *space, unsigned prot)
     return 0;
 }
 
-int64_t space_run_bind(struct space *space, unsigned prot)
+static int64_t run_bind(struct space *space, unsigned prot)
 {
-    uint64_t total;
-    int rc;
+    uint64_t total = space->run.left;
+    int rc = run_piece(space, prot);
 
-    lock_take(&space->lock);
-    total = space->run.left;
-    rc = run_piece(space, prot);
     arch_table_sync();
     total -= space->run.left;
     if (rc != NEEDS_WORLD && (rc || space->run.left == 0))
         run_drop(space);
-    lock_drop(&space->lock);
     return total ? (int64_t)total : rc;
+}
+
+/* Between the two halves nobody else may have the space: he could give the run back, or begin another. */
+int64_t space_alloc_run(struct space *space, uint64_t va, uint64_t n, uint64_t flags,
+                        const struct frame_want *want)
+{
+    bool large = flags & EXO_ALLOC_LARGE;
+    unsigned prot = flags & EXO_PROT_ALL;
+    int64_t rc;
+
+    lock_take(&space->lock);
+    if (flags & EXO_ALLOC_MORE)
+        rc = run_resume(space, va, n, large);
+    else
+        rc = large ? large_begin(space, va, want) : run_begin(space, va, n, want);
+    if (!rc && n)
+        rc = large ? large_bind(space, prot) : run_bind(space, prot);
+    lock_drop(&space->lock);
+    return rc;
 }
 
 /* Steps through a range that is to be copied: what stands there, also where that is a part of a large page; 0: nothing. */

@@ -83,18 +83,13 @@ uint64_t space_piece(uint64_t n);
  * or fewer: a few at a time, and fewer still as an interrupt is pending. */
 int64_t space_bind_new(struct space *space, uint64_t va, uint64_t n, unsigned prot,
                        const struct frame_want *want);
-/* Takes a contiguous run of n (up to EXO_CONTIG_MAX) frames for va, and gives back what is left of another; binds nothing
- * yet: -EXO_EQUOTA, -EXO_ENOMEM, -EXO_EINVAL, -EXO_EBUSY. */
-int space_run_begin(struct space *space, uint64_t va, uint64_t n, const struct frame_want *want);
-/* Checks that n pages for va are what is left of the run (n 0: gives the rest back): 0, -EXO_ESTATE. */
-int space_run_resume(struct space *space, uint64_t va, uint64_t n, bool large);
-/* Binds some of what is left of the run: how many it did; or why it could do none.  Where something was in the way, the rest
- * is given back. */
-int64_t space_run_bind(struct space *space, unsigned prot);
-/* The same for a large page at va, which is aligned to one.  The second zeroes a piece and returns how many pages that is;
- * the last piece binds all of it, or says why not, and then all is given back. */
-int space_large_begin(struct space *space, uint64_t va, const struct frame_want *want);
-int64_t space_large_bind(struct space *space, unsigned prot);
+/* page_alloc with EXO_ALLOC_CONTIG, n up to EXO_CONTIG_MAX, or EXO_ALLOC_LARGE, n EXO_LARGE_PAGES and va aligned to that: takes
+ * a run of n frames, giving back what is left of another, and binds, or of a large page zeroes, some of it; the last piece of a
+ * large page binds all of it.  With EXO_ALLOC_MORE: goes on with the n pages for va that are left, or (n 0) gives them back;
+ * -EXO_ESTATE where that is not what is left.  How many pages it did; -EXO_EQUOTA, -EXO_ENOMEM, -EXO_EINVAL, -EXO_EBUSY;
+ * -EXO_EBOUND where something was in the way: then the rest is given back. */
+int64_t space_alloc_run(struct space *space, uint64_t va, uint64_t n, uint64_t flags,
+                        const struct frame_want *want);
 /* Copies bindings: how many it did; -EXO_EUNBOUND, -EXO_EBOUND, -EXO_ERIGHTS, -EXO_EQUOTA, -EXO_ENOMEM, -EXO_EFULL,
  * -EXO_EBUSY (a frame is being reclaimed). */
 int64_t space_map(struct space *dst, uint64_t va, struct space *src, uint64_t sva, uint64_t n, unsigned prot,

@@ -34,6 +34,10 @@ pte_t large_part(const struct space *space, uint64_t va);
  * cover all of it, or another error. */
 int64_t large_unbind(struct space *space, uint64_t va, uint64_t n, bool lazy);
 int64_t large_protect(struct space *space, uint64_t va, uint64_t n, unsigned prot, bool lazy);
+/* Takes the frames of a large page for va, and zeroes a piece of them, or the last one, and binds them: space_alloc_run(). */
+int large_begin(struct space *space, uint64_t va, const struct frame_want *want);
+int64_t large_bind(struct space *space, unsigned prot);
+
 /* Does this copy make a large page of a large page? */
 bool large_copies(const struct space *src, uint64_t va, uint64_t sva, uint64_t n);
 int64_t large_copy(struct space *dst, uint64_t va, struct space *src, uint64_t sva, unsigned prot,

@@ -124,22 +124,18 @@ int64_t large_copy(struct space *dst, uint64_t va, struct space *src, uint64_t s
 
 /* ---- new ones, in pieces ---------------------------------------------------------------------------------- */
 
-int space_large_begin(struct space *space, uint64_t va, const struct frame_want *want)
+int large_begin(struct space *space, uint64_t va, const struct frame_want *want)
 {
-    const pte_t *entry;
+    const pte_t *entry = table_walk(space->root, va, 1);
+    int rc = space->ending ? -EXO_EDEAD : entry && *entry ? -EXO_EBOUND : 0;
     pfn_t pfn;
-    int rc;
 
-    lock_take(&space->lock);
-    entry = table_walk(space->root, va, 1);
-    rc = space->ending ? -EXO_EDEAD : entry && *entry ? -EXO_EBOUND : 0;
-    if (!rc) {
-        run_drop(space);
-        rc = frame_alloc_large(space->account, want, &pfn);
-    }
+    if (rc)
+        return rc;
+    run_drop(space);
+    rc = frame_alloc_large(space->account, want, &pfn);
     if (!rc)
         space->run = (struct space_run){.pfn = pfn, .left = EXO_LARGE_PAGES, .va = va, .large = true};
-    lock_drop(&space->lock);
     return rc;
 }
 
@@ -180,15 +176,9 @@ static int64_t finish(struct space *space, unsigned prot)
     return (int64_t)done;
 }
 
-int64_t space_large_bind(struct space *space, unsigned prot)
+int64_t large_bind(struct space *space, unsigned prot)
 {
-    int64_t done;
-
-    lock_take(&space->lock);
     if (space->run.left > PIECE)
-        done = (int64_t)zero_piece(&space->run, space->run.left == EXO_LARGE_PAGES ? 1 : PIECE);
-    else
-        done = finish(space, prot);
-    lock_drop(&space->lock);
-    return done;
+        return (int64_t)zero_piece(&space->run, space->run.left == EXO_LARGE_PAGES ? 1 : PIECE);
+    return finish(space, prot);
 }

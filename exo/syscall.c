@@ -190,26 +190,13 @@ static int decode_want(uint64_t want, uint64_t flags, struct frame_want *out)
     return 0;
 }
 
-static int run_begin(struct space *space, uint64_t va, uint64_t n, bool large, const struct frame_want *want)
+/* Of a run that begins, as opposed to one that goes on. */
+static bool run_fits(uint64_t va, uint64_t n, uint64_t flags)
 {
-    if (large)
-        return n != EXO_LARGE_PAGES || va & (EXO_LARGE_BYTES - 1) ? -EXO_ERANGE
-                                                                  : space_large_begin(space, va, want);
-    return n == 0 || n > EXO_CONTIG_MAX ? -EXO_ERANGE : space_run_begin(space, va, n, want);
-}
-
-/* n pages that one call begins and others may have to go on with. */
-static int64_t alloc_run(struct space *space, uint64_t va, uint64_t n, uint64_t flags,
-                         const struct frame_want *want)
-{
-    bool large = flags & EXO_ALLOC_LARGE;
-    int rc =
-        flags & EXO_ALLOC_MORE ? space_run_resume(space, va, n, large) : run_begin(space, va, n, large, want);
-
-    if (rc || n == 0)
-        return rc;
-    return large ? space_large_bind(space, flags & EXO_PROT_ALL)
-                 : space_run_bind(space, flags & EXO_PROT_ALL);
+    if (flags & EXO_ALLOC_MORE)
+        return true;
+    return flags & EXO_ALLOC_LARGE ? n == EXO_LARGE_PAGES && !(va & (EXO_LARGE_BYTES - 1))
+                                   : n && n <= EXO_CONTIG_MAX;
 }
 
 CALL5(local, page_alloc, space_handle, va, n, want, flags)
@@ -223,7 +210,7 @@ CALL5(local, page_alloc, space_handle, va, n, want, flags)
     if (rc)
         return rc;
     if (flags & (EXO_ALLOC_CONTIG | EXO_ALLOC_LARGE))
-        return alloc_run(space, va, n, flags, &decoded);
+        return run_fits(va, n, flags) ? space_alloc_run(space, va, n, flags, &decoded) : -EXO_ERANGE;
     return space_bind_new(space, va, space_piece(n), flags & EXO_PROT_ALL, &decoded);
 }
 

@@ -594,6 +594,7 @@ static const struct options short_runs[] = {
     {3, 6, 2, GROUP_MSI, 1, 3, 8, 0, 600, 2000, true, false},
     {3, 6, 2, GROUP_TRACE | GROUP_TOUCH, 1, 3, 8, 0, 250, 5000, true, false},
     {3, 6, 2, GROUP_LARGE, 0, 0, 8, 0, 300, 0, true, false},
+    {1, 6, 2, GROUP_LARGE, 1, 2, 8, 0, 10, 5000, true, false},
     {2, 6, 3, GROUP_EVENTS | GROUP_ENVS, 1, 1, 8, 0, 200, 1500, true, false},
     {3, 6, 2, GROUP_TRACE | GROUP_TOUCH, 1, 3, 8, 0, 250, 5000, true, true},
     {3, 6, 2, GROUP_GATES | GROUP_EVENTS, 1, 2, 8, 0, 7000, 3000, true, true},

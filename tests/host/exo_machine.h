@@ -105,7 +105,7 @@ struct actor {
 };
 extern struct actor root;
 
-#define ACTOR_VCPU_VA 0x100000ull
+#define ACTOR_VCPU_VA 0x300000ull
 #define RW ((uint64_t)EXO_PROT_READ | EXO_PROT_WRITE)
 
 /* Made by the current vcpu, which stays current; the new one is READY, upcalls unmasked. */

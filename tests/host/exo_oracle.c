@@ -741,7 +741,8 @@ static void unbind_pages(struct space *space)
     for (unsigned i = 0; i < ARRAY_LEN(at); i++)
         unbind_all(space, at[i], small.with & SMALL_LARGE ? EXO_LARGE_PAGES : 3);
     if (small.with & SMALL_LARGE)
-        space_run_resume(space, 0, 0, space->run.large);
+        space_alloc_run(space, 0, 0, EXO_ALLOC_MORE | (space->run.large ? EXO_ALLOC_LARGE : EXO_ALLOC_CONTIG),
+                        NULL);
 }
 
 static bool own_left;

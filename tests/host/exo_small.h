@@ -13,8 +13,9 @@
 #include "exo_machine.h"
 
 /* Two pages that share a table with what is bound already, and one that needs a table of its own. */
-#define SMALL_VA1 0x110000ull
-#define SMALL_VA2 0x111000ull
+/* The first 2 MiB, where a large page would be whose address got lost, stay empty. */
+#define SMALL_VA1 0x310000ull
+#define SMALL_VA2 0x311000ull
 #define SMALL_VA3 0x800000ull
 #define SMALL_BUSY_VA 0x40000000ull /* of root: what is bound from here on is nobody's business */
 #define SMALL_BUSY_END 0x40200000ull
@@ -32,7 +33,7 @@ enum small_with {
         1 << 3, /* one large page besides: the child's, which has zeroed all of it but the last piece */
 };
 /* init's page, bound in the child too; with a domain or traces. */
-#define SMALL_BUF 0x112000ull
+#define SMALL_BUF 0x312000ull
 #define SMALL_STREAM 8u /* and the next are the child's */
 /* One shares its tables with the controller's doorbell, one needs a table. */
 #define SMALL_IOVA1 0x08011000ull

@@ -878,8 +878,8 @@ START_TEST(who_is_told) /* K27 */
     second->page->upcall_masked = 1;
     ck_assert_ptr_eq(notice_vcpu(a.env), list_entry(a.env->vcpus.next, struct vcpu, in_env));
     for (uint64_t i = 0; i < 16; i++) { /* as far as one looks, and no further */
-        CALL_OK(page_alloc, EXO_SELF_SPACE, 0x300000 + i * PAGE_SIZE, 1, EXO_WANT_ANY, RW);
-        CALL_OK(vcpu_create, EXO_SELF_ENV, 0, EXO_SELF_SPACE, 0x300000 + i * PAGE_SIZE);
+        CALL_OK(page_alloc, EXO_SELF_SPACE, 0x100000 + i * PAGE_SIZE, 1, EXO_WANT_ANY, RW);
+        CALL_OK(vcpu_create, EXO_SELF_ENV, 0, EXO_SELF_SPACE, 0x100000 + i * PAGE_SIZE);
     }
     ck_assert_ptr_eq(notice_vcpu(a.env), list_entry(a.env->vcpus.next, struct vcpu, in_env));
     a.vcpu->page->upcall_masked = second->page->upcall_masked = 0;
