@@ -4,6 +4,8 @@
 #include "exo/abi.h"
 #include "panic.h"
 
+#define CALLERS_MAX 16u
+
 void log_append(struct cpu *cpu, const char *text, size_t len)
 {
     struct exo_log *log = cpu->log;
@@ -103,14 +105,46 @@ void klog(const char *format, ...)
     log_append(cpu_this(), line, len);
 }
 
-/* A console that faults when it is written to brings us here again: then there is nothing left to say. */
-static _Noreturn void last_words(const char *prefix, const char *format, va_list args)
+static void say(const char *text)
+{
+    size_t len = 0;
+
+    while (text[len])
+        len++;
+    arch_console_write(text, len);
+}
+
+static void say_number(const char *format, ...)
+{
+    char line[32];
+    va_list args;
+
+    va_start(args, format);
+    format_text(line, sizeof(line), format, args);
+    va_end(args);
+    say(line);
+}
+
+static void say_callers(void)
+{
+    uint64_t pcs[CALLERS_MAX];
+    unsigned n = arch_callers(pcs, CALLERS_MAX);
+
+    if (n)
+        say("corbel: called from");
+    for (unsigned i = 0; i < n; i++)
+        say_number(" 0x%lx", (unsigned long)pcs[i]);
+    if (n)
+        say("\n");
+}
+
+/* A console that faults when it is written to, or a stack that is no more, brings us here again: then there is nothing left to
+ * say. */
+static _Noreturn void last_words(const char *prefix, const char *format, va_list args, bool callers)
 {
     static struct cpu *speaker;
     struct cpu *nobody = NULL;
     char line[256];
-    size_t len = format_text(line, sizeof(line), format, args);
-    size_t prefix_len = 0;
 
     if (!__atomic_compare_exchange_n(&speaker, &nobody, cpu_this(), false, __ATOMIC_ACQ_REL,
                                      __ATOMIC_ACQUIRE)) {
@@ -118,11 +152,12 @@ static _Noreturn void last_words(const char *prefix, const char *format, va_list
             arch_stop(EXO_STOP_OFF);
         arch_cpu_stop(); /* another CPU was first, and stops the machine when it has spoken */
     }
-    while (prefix[prefix_len])
-        prefix_len++;
-    arch_console_write(prefix, prefix_len);
-    arch_console_write(line, len);
-    arch_console_write("\n", 1);
+    format_text(line, sizeof(line), format, args);
+    say(prefix);
+    say(line);
+    say("\n");
+    if (callers)
+        say_callers();
     arch_stop(EXO_STOP_OFF);
 }
 
@@ -131,7 +166,7 @@ void panic(const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    last_words("\ncorbel: kernel panic: ", format, args);
+    last_words("\ncorbel: kernel panic: ", format, args, true);
 }
 
 void boot_fail(const char *format, ...)
@@ -139,5 +174,5 @@ void boot_fail(const char *format, ...)
     va_list args;
 
     va_start(args, format);
-    last_words("\ncorbel: ", format, args);
+    last_words("\ncorbel: ", format, args, false);
 }

@@ -148,6 +148,8 @@ void arch_regs_sanitize(struct exo_regs *regs);
 /* The vcpu page's address, for user mode to read. */
 void arch_set_vcpu_pointer(uint64_t va);
 
+/* Return addresses, of the caller first, as far as the kernel's stacks tell: how many. */
+unsigned arch_callers(uint64_t *pcs, unsigned most);
 /* The kernel's console: panics and boot failures only. */
 void arch_console_write(const char *text, size_t len);
 _Noreturn void arch_stop(enum exo_stop_how how);

@@ -1,5 +1,6 @@
 """A kernel that does wrong when it is told to (hooks/): the guard page below its stack, and what keeps it from user memory."""
 import re
+import subprocess
 
 import bundle
 from machine import OUT
@@ -35,6 +36,17 @@ def stack(report):
         text = console(report, "DIG", on, **how)
         report.check(f"K19 the kernel's stack overflows into its guard page, and that is said, CPU {on} {how or ''}",
                      re.search(rf"corbel: kernel panic: kernel stack overflow on CPU {on}: sp 0x\w+, pc 0x\w+", text))
+
+
+@job("callers")
+def callers(report):
+    """Below a panic stands who called whom; those of an exception in the kernel, too, though another stack is in use."""
+    for on, how in ((0, {"cpu": "cortex-a76"}), (2, {"cpu": "cortex-a76", "more": ("-smp", "4")})):
+        said = re.search(r"kernel panic: .*, pc (0x\w+), .*\ncorbel: called from((?: 0x\w+)+)", console(report, "TOUCH", on, **how))
+        pcs = [said.group(1), *said.group(2).split()] if said else ["0"]
+        named = subprocess.run(["aarch64-linux-gnu-addr2line", "-fie", KERNEL.replace("Image", "exo.elf"), *pcs], capture_output=True, text=True,
+                               check=False).stdout.split()
+        report.check(f"a panic tells who called whom, CPU {on}", {"touch", "obey", "log_append"} <= set(named), f"{pcs}: {named}\n{report.transcript()}")
 
 
 @job("pan")

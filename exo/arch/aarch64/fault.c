@@ -113,6 +113,18 @@ void trap_serror_traced(uint64_t esr)
 
 #define EXTERNAL_ABORT 0x10u /* of ESR's fault status: nothing answered on the bus */
 
+unsigned arch_callers(uint64_t *pcs, unsigned most)
+{
+    const uint64_t *frame = __builtin_frame_address(0); /* the last one's, and where it returns to */
+    unsigned n = 0;
+
+    for (; n < most && mmu_is_stack((uint64_t)frame) && !((uint64_t)frame & 15); n++) {
+        pcs[n] = frame[1];
+        frame = (const uint64_t *)frame[0];
+    }
+    return n;
+}
+
 /* Registers that the device tree told us of, before anything has run. */
 static bool is_wrong_tree(uint64_t esr, uint64_t far)
 {

@@ -175,6 +175,14 @@ bool mmu_is_stack_guard(uint64_t va)
     return va - (uint64_t)stack_guard < PAGE_SIZE || (page < ENTRIES && page % STACK_STRIDE == 0);
 }
 
+bool mmu_is_stack(uint64_t va)
+{
+    uint64_t page = (va - STACKS_BASE) / PAGE_SIZE;
+
+    return (va > (uint64_t)stack_guard + PAGE_SIZE && va < (uint64_t)image_end) ||
+           (page < ENTRIES && stack_pages[page]);
+}
+
 paddr_t mmu_empty_root(void)
 {
     return mmu_image_paddr(empty_root);

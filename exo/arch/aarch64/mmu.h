@@ -24,6 +24,9 @@ void *mmu_panic_stack(unsigned index);
 /* Is this address in the page below the stack of any CPU? */
 bool mmu_is_stack_guard(uint64_t va);
 
+/* Is it in a stack, a panic stack or what lies around them in the image? */
+bool mmu_is_stack(uint64_t va);
+
 /* Is this word in the linear map? */
 bool mmu_maps_ram(uint64_t pa);
 /* Registers, or a word that is no RAM of ours, to look at once: the next call takes the page away again. */
