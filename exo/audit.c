@@ -114,8 +114,12 @@ static void check_block(pfn_t block, unsigned order)
         expect(frame_look(pfn)->order1 == (pfn == block ? order + 1 : 0), "free frame %u: order", pfn);
         expect(note(pfn)->seen++ == 0, "frame %u is in two free blocks", pfn);
     }
-    expect(order + 1 == FRAME_ORDERS || !frame_is_ram(buddy) || frame_leaf(buddy) == FRAME_WRITTEN,
-           "free block %u of order %u has a buddy without an entry", block, order);
+    for (unsigned k = order; k + 1 < FRAME_ORDERS; k++) { /* all that it will ever have */
+        pfn_t later = (block & ~((1u << k) - 1)) ^ (1u << k);
+
+        expect(!frame_is_ram(later) || frame_leaf(later) == FRAME_WRITTEN,
+               "free block %u of order %u has a buddy without an entry", block, order);
+    }
     expect(order + 1 == FRAME_ORDERS || !frame_is_ram(buddy) || kind_of(buddy) != EXO_FRAME_FREE ||
                frame_look(buddy)->order1 != order + 1,
            "free blocks %u and %u of order %u are not joined", block, buddy, order);
@@ -914,10 +918,10 @@ static void check_cpu(const struct cpu *cpu)
            "deadlines: not all that are set are in the heap");
     expect(!cpu->loaded || (is_object(cpu->loaded, EXO_FRAME_SPACE) && space_has_asid(cpu, cpu->loaded)),
            "the space in CPU %u's MMU is gone, or does not know", cpu->id);
-    expect(fp_owners == (cpu->fp_owner && cpu->fp_owner->fp_owner),
-           "not one vcpu alone is said to own CPU %u's FP registers", cpu->id);
     expect(!cpu->fp_owner || (is_object(cpu->fp_owner, EXO_FRAME_VCPU) && cpu->fp_owner->cpu == cpu),
            "the owner of CPU %u's FP registers is gone, or another CPU's", cpu->id);
+    expect(fp_owners == (cpu->fp_owner ? 1 : 0) && (!fp_owners || cpu->fp_owner->fp_owner),
+           "who owns CPU %u's FP registers is not the one who is said to", cpu->id);
     check_locks(cpu);
     check_inbox(cpu);
     check_duties(cpu);

@@ -51,3 +51,32 @@ __attribute__((noinline, cold)) void world_upgrade(void)
     local_leave();
     world_enter();
 }
+
+/* ---- from boot to the first program ----------------------------------------------------------------------------- */
+
+static bool going; /* atomic */
+
+void cpus_go(void)
+{
+    __atomic_store_n(&going, true, __ATOMIC_RELEASE);
+    for (unsigned i = 1; i < ncpus; i++)
+        arch_cpu_kick(&cpus[i]);
+}
+
+void cpu_wait_to_go(void)
+{
+    while (!__atomic_load_n(&going, __ATOMIC_ACQUIRE)) {
+        arch_wait_for_irq();
+        arch_irq_dispatch();
+    }
+    local_enter();
+}
+
+void cpu_kicked(void)
+{
+    struct cpu *cpu = cpu_this();
+
+    cpu->info->interrupts++;
+    cpu->info->kicks++;
+    cpu->resched = 1; /* what there is to do is seen in trap_leave() */
+}

@@ -93,6 +93,12 @@ extern unsigned ncpus;
 struct cpu *cpu_next(void);
 void cpu_online(void);
 
+/* The architecture brings each CPU but the boot CPU here: on its own stack, with cpu_this() and its interrupts' part set up, no
+ * user space loaded.  Returns once cpus_go() has let them go; then the CPU leaves through trap_leave(). */
+void cpu_wait_to_go(void);
+/* On the boot CPU: all CPUs are counted, and the first program is there to run. */
+void cpus_go(void);
+
 /* Tells a CPU that there is something to do before it goes back to user mode.  It does not interrupt it. */
 static inline void cpu_attend(struct cpu *cpu)
 {

@@ -23,7 +23,7 @@ static struct list lost = {&lost, &lost};
 static unsigned sayings;
 static bool deaf; /* the IOMMU once did not answer */
 
-void dma_init(void)
+BOOT void dma_init(void)
 {
     const char *what = "none: devices reach all memory";
 

@@ -317,6 +317,25 @@ void frames_add(pfn_t first, uint64_t n)
     blocks_put(first, n);
 }
 
+void frames_give(pfn_t first, uint64_t n)
+{
+    for (pfn_t pfn = first; pfn - first < n; pfn++)
+        if (frame_is_ram(pfn) && frame_kind(pfn) == EXO_FRAME_KERNEL) {
+            leaf_need(pfn);
+            set_kind(frame_entry(pfn), EXO_FRAME_FREE);
+            frames_add(pfn, 1);
+        }
+}
+
+uint64_t frames_count(pfn_t first, uint64_t n, enum exo_frame_kind kind)
+{
+    uint64_t count = 0;
+
+    for (pfn_t pfn = first; pfn - first < n; pfn++)
+        count += frame_is_ram(pfn) && frame_kind(pfn) == kind;
+    return count;
+}
+
 /* ---- accounts ------------------------------------------------------------------------------------------- */
 
 static pfn_t account_frame(const struct account *account)

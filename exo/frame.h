@@ -48,6 +48,10 @@ struct account {
 void frames_init(struct exo_frame *table, uint8_t *leaves, pfn_t first, uint32_t nframes);
 void frames_reserve(pfn_t first, uint64_t n, enum exo_frame_kind kind);
 void frames_add(pfn_t first, uint64_t n);
+/* Boot: those of these that are the kernel's are free from now on. */
+void frames_give(pfn_t first, uint64_t n);
+/* How many of them are of this kind. */
+uint64_t frames_count(pfn_t first, uint64_t n, enum exo_frame_kind kind);
 
 /* Boot: charges a frame that was reserved, content kept, to an account. */
 void frame_adopt(pfn_t pfn, enum exo_frame_kind kind, struct account *account);

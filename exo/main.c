@@ -197,8 +197,6 @@ static void cpu_tables_init(unsigned n)
     }
 }
 
-static bool started; /* atomic: all CPUs are counted, and the first program is there to run */
-
 /* A CPU that does not start leaves its number to the next. */
 static void cpus_start(unsigned found)
 {
@@ -211,31 +209,6 @@ static void cpus_start(unsigned found)
     system_info->ncpus = ncpus;
     info_set(EXO_INFO_CPU, virt_to_phys(cpus[0].info), ncpus);
     info_set(EXO_INFO_LOG, virt_to_phys(cpus[0].log), ncpus * LOG_PAGES);
-}
-
-static void cpus_go(void)
-{
-    __atomic_store_n(&started, true, __ATOMIC_RELEASE);
-    for (unsigned i = 1; i < ncpus; i++)
-        arch_cpu_kick(&cpus[i]);
-}
-
-void kernel_secondary(void)
-{
-    while (!__atomic_load_n(&started, __ATOMIC_ACQUIRE)) {
-        arch_wait_for_irq();
-        arch_irq_dispatch();
-    }
-    local_enter();
-}
-
-void cpu_kicked(void)
-{
-    struct cpu *cpu = cpu_this();
-
-    cpu->info->interrupts++;
-    cpu->info->kicks++;
-    cpu->resched = 1; /* what there is to do is seen in trap_leave() */
 }
 
 /* Before other CPUs start, which take their part of it. */
@@ -434,6 +407,14 @@ static void first_start(struct env *env, uint64_t entry)
     slice_ready(vcpu);
 }
 
+/* Pages of the image that are nobody's when boot is over. */
+static uint64_t boot_pages(void)
+{
+    struct tree_range code = arch_boot_code();
+
+    return frames_count(page_number(code.base), code.len >> PAGE_SHIFT, EXO_FRAME_KERNEL);
+}
+
 static void first_program(struct tree_range bundle)
 {
     struct newc_entry program = program_find(bundle);
@@ -443,7 +424,7 @@ static void first_program(struct tree_range bundle)
 
     hand_over_memory();
     must(env_new_first(pfn,
-                       exo_frames(system_info, EXO_FRAME_FREE) + 1 +
+                       exo_frames(system_info, EXO_FRAME_FREE) + boot_pages() + 1 +
                            (align_up(bundle.len, PAGE_SIZE) >> PAGE_SHIFT),
                        &env),
          "making its environment");
@@ -488,5 +469,4 @@ void kernel_main(struct tree_range image, struct tree_range tree)
     first_program(bundle);
     cpu_this()->world = false;
     local_enter();
-    cpus_go();
 }

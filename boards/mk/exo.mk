@@ -11,10 +11,13 @@ EXO_LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,--gc-sections -
 kernel: $(KERNEL)
 
 # The kernel is optimized as one program (-flto in exo.cflags). The compiler calls lib.c's functions by itself,
-# which link-time optimization does not see, so that file stays out of it.
-$(OUT)/exo/arch/$(ARCH)/lib.c.o: EXO_NO_LTO := -fno-lto
+# which link-time optimization does not see, so that file stays out of it; and files that are for boot alone, which the
+# linker puts where they are given back.
+EXO_APART := exo/arch/$(ARCH)/lib.c exo/main.c exo/tree.c
+$(EXO_APART:%=$(OUT)/%.o): EXO_NO_LTO := -fno-lto
+$(eval $(call flags_rule,exo.apart,$(EXO_APART)))
 
-$(EXO_OBJ): $(OUT)/%.o: % $(FLAGS)/exo.cflags $(LIBFDT_STAMP)
+$(EXO_OBJ): $(OUT)/%.o: % $(FLAGS)/exo.cflags $(FLAGS)/exo.apart $(LIBFDT_STAMP)
 	$(call say,CC,$<)
 	$(call compile,$(FLAGS)/exo.cflags $(EXO_NO_LTO))
 
@@ -36,8 +39,8 @@ checked-kernel: $(CHECKED_KERNEL) $(LONG_KERNEL)
 # $(call checked_kernel,folder,flags)
 define checked_kernel
 CHECKED_OBJ_$(1) := $(EXO_SRC:%=$(OUT)/$(1)/%.o)
-$(OUT)/$(1)/exo/arch/$(ARCH)/lib.c.o: EXO_NO_LTO := -fno-lto
-$$(CHECKED_OBJ_$(1)): $(OUT)/$(1)/%.o: % $(FLAGS)/exo.cflags $(LIBFDT_STAMP)
+$(EXO_APART:%=$(OUT)/$(1)/%.o): EXO_NO_LTO := -fno-lto
+$$(CHECKED_OBJ_$(1)): $(OUT)/$(1)/%.o: % $(FLAGS)/exo.cflags $(FLAGS)/exo.apart $(LIBFDT_STAMP)
 	$$(call say,CC,$$< ($(1)))
 	$$(call compile,$(FLAGS)/exo.cflags -DEXO_CHECKED $(2) $$(EXO_NO_LTO))
 $(OUT)/$(1)/exo.elf: $$(CHECKED_OBJ_$(1)) $(EXO_LDS) $(FLAGS)/exo.ldflags $(FLAGS)/exo.objs $(LIBFDT_STAMP)

@@ -24,6 +24,7 @@ enum memory_type { MEMORY_NORMAL, MEMORY_DEVICE };
  *   uint64_t arch_time_about(void);                                      as of some instruction nearby: for accounts
  *   bool arch_irq_pending(void);                                         would an interrupt be taken now?
  *   bool arch_irqs_off(void);                                            are they held off, as always in the kernel?
+ *   BOOT                                                                 of functions that only boot calls
  *   ARCH_READ(word)                                                      relaxed atomic load of a word at this address
  *   void arch_relax(void);                                               in a loop that waits for another CPU
  *   uint64_t arch_atomic_or(uint64_t *, uint64_t);                       returns the old value
@@ -77,7 +78,7 @@ void arch_irq_route(uint32_t line, const struct cpu *cpu);
  * still be taken (main.h). */
 unsigned arch_cpus_find(void);
 /* Starts number `which` of them, from 1 on, as `cpu`, whose id is set: no id is used twice, but for one that did not
- * start.  True: it is in kernel_secondary(), or about to be.  False: the log says why, and it will never be. */
+ * start.  True: it is in cpu_wait_to_go(), or about to be.  False: the log says why, and it will never be. */
 bool arch_cpu_start(struct cpu *cpu, unsigned which);
 /* cpu_kicked() is called on that CPU, which is online, soon; several kicks may come as one.  What was written before is
  * seen there. */

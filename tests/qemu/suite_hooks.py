@@ -9,21 +9,27 @@ from suite import job
 KERNEL = OUT + "/exo-hooks/Image"
 
 
-def program(order, cpu):
-    path = bundle.compile_program("hook-" + order, [f"{bundle.HERE}/hooks/program.c"], f"-DHOOK_ORDER=HOOK_{order}", f"-DHOOK_CPU={cpu}")
+def program(order, cpu, address):
+    flags = [f"-DHOOK_ORDER=HOOK_{order}", f"-DHOOK_CPU={cpu}"] + ([f"-DHOOK_ADDRESS={address:#x}ull"] if address else [])
+    path = bundle.compile_program("hook-" + order, [f"{bundle.HERE}/hooks/program.c"], *flags)
     return bundle.write(f"hook-{order}-{cpu}.cpio", bundle.archive({"bin/init": bundle.read(path)}))
 
 
-def console(report, order, on=0, **how):
-    with report.machine(kernel=KERNEL, bundle=program(order, on), metered=False, **how) as m:
+def console(report, order, on=0, address=None, **how):
+    with report.machine(kernel=KERNEL, bundle=program(order, on, address), metered=False, **how) as m:
         m.ended(60)
     return m.text()
 
 
-def fault(text):
+def fault(text, cpu=0):
     """Syndrome and address of the exception that the kernel stopped at."""
-    said = re.search(r"kernel panic: exception in the kernel on CPU 0: esr 0x(\w+), pc 0x\w+, address 0x(\w+)", text)
+    said = re.search(rf"kernel panic: exception in the kernel on CPU {cpu}: esr 0x(\w+), pc 0x\w+, address 0x(\w+)", text)
     return (int(said.group(1), 16), int(said.group(2), 16)) if said else (0, 0)
+
+
+def symbols(*names):
+    lines = subprocess.run(["aarch64-linux-gnu-nm", KERNEL.replace("Image", "exo.elf")], capture_output=True, text=True, check=True).stdout
+    return [int(re.search(rf"^(\w+) . {name}$", lines, re.M).group(1), 16) for name in names]
 
 
 def turned(text):
@@ -47,6 +53,17 @@ def callers(report):
         named = subprocess.run(["aarch64-linux-gnu-addr2line", "-fie", KERNEL.replace("Image", "exo.elf"), *pcs], capture_output=True, text=True,
                                check=False).stdout.split()
         report.check(f"a panic tells who called whom, CPU {on}", {"touch", "obey", "log_append"} <= set(named), f"{pcs}: {named}\n{report.transcript()}")
+
+
+@job("boot-code")
+def boot_code(report):
+    """What only boot calls is gone when programs run: data abort, translation fault of the last level, at its first and last word."""
+    start, end, text = symbols("boot_start", "boot_end", "text_start")
+    report.check("there is such code", text < start < end)
+    for on, address in ((0, start), (0, end - 8), (1, start)):
+        syndrome, at = fault(console(report, "TOUCH", on, address, more=("-smp", "2")), on)
+        report.check(f"code of boot is not mapped any more ({address:#x}, CPU {on})",
+                     syndrome >> 26 == 0x25 and syndrome & 0x3f == 0x07 and at == address, f"syndrome {syndrome:x}, address {at:x}\n{report.transcript()}")
 
 
 @job("pan")

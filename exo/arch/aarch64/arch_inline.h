@@ -25,6 +25,9 @@
 #define ARCH_FAST_PATHS true
 #endif
 
+/* Of functions that only boot calls: they are gone afterwards (kernel.ld). */
+#define BOOT __attribute__((section(".boot"), cold))
+
 typedef uint64_t pte_t;
 
 enum pte_bits {

@@ -39,7 +39,7 @@ void arch_console_write(const char *text, size_t len)
     }
 }
 
-static void console_init(void)
+BOOT static void console_init(void)
 {
     static const char *const compatible[] = {"arm,pl011", NULL};
     struct tree_range reg;
@@ -54,7 +54,7 @@ static void console_init(void)
 /* ---- timer --------------------------------------------------------------------------------------------------- */
 
 /* The virtual timer's line: third of the node's interrupts, a private line (first cell 1, 16 and up). */
-static void timer_init(void)
+BOOT static void timer_init(void)
 {
     static const char *const compatible[] = {"arm,armv8-timer", NULL};
     int node = tree_find(compatible);
@@ -75,7 +75,7 @@ static void timer_init(void)
 
 void arch_boot(uint64_t tree_pa, uint64_t image_pa);
 
-void arch_boot(uint64_t tree_pa, uint64_t image_pa)
+BOOT void arch_boot(uint64_t tree_pa, uint64_t image_pa)
 {
     struct tree_range image = {image_pa, (uint64_t)(image_end - text_start)};
     uint32_t tree_bytes;

@@ -97,14 +97,14 @@ static void write32(volatile char *base, unsigned offset, uint32_t value)
     *(volatile uint32_t *)(volatile void *)(base + offset) = value;
 }
 
-void gic_own(uint64_t pa, uint64_t len)
+BOOT void gic_own(uint64_t pa, uint64_t len)
 {
     if (nowned == OWNED_MAX)
         boot_fail("device tree: more than %u ranges of interrupt controllers' registers", OWNED_MAX);
     owned[nowned++] = (struct tree_range){pa, len};
 }
 
-static struct tree_range own_reg(int node, unsigned index, uint64_t at_least, const char *what)
+BOOT static struct tree_range own_reg(int node, unsigned index, uint64_t at_least, const char *what)
 {
     struct tree_range reg;
 
@@ -114,7 +114,7 @@ static struct tree_range own_reg(int node, unsigned index, uint64_t at_least, co
     return reg;
 }
 
-static volatile char *map_reg(int node, unsigned index, uint64_t at_least, const char *what)
+BOOT static volatile char *map_reg(int node, unsigned index, uint64_t at_least, const char *what)
 {
     struct tree_range reg = own_reg(node, index, at_least, what);
     volatile char *at = mmu_map_device(reg.base, min_u64(reg.len, 0x100000));
@@ -161,7 +161,7 @@ bool arch_irq_enabled(uint32_t line)
     return read32(bank_of(line), GICD_ISENABLER + line / 32 * 4) >> line % 32 & 1;
 }
 
-void gic_line_trigger(uint32_t line, bool edge)
+BOOT void gic_line_trigger(uint32_t line, bool edge)
 {
     unsigned reg = GICD_ICFGR + line / 16 * 4;
     uint32_t bit = 2u << line % 16 * 2, now = read32(dist, reg);
@@ -179,7 +179,7 @@ volatile void *gic_redistributor(void)
     return own()->redist;
 }
 
-uint32_t gic_lpis(void)
+BOOT uint32_t gic_lpis(void)
 {
     uint32_t typer = read32(dist, GICD_TYPER), few = typer >> 11 & 31, bits = (typer >> 19 & 31) + 1;
     uint64_t all = 1ull << bits;
@@ -228,7 +228,7 @@ static void end_of_interrupt(uint32_t iar)
                          : "memory"); /* ICC_EOIR1_EL1 */
 }
 
-void gic_watch(uint32_t line)
+BOOT void gic_watch(uint32_t line)
 {
     if (line > kernel_max)
         kernel_max = line;
@@ -270,13 +270,13 @@ void arch_irq_dispatch(void)
     } while (arch_irq_pending());
 }
 
-static void wait_for_distributor(void)
+BOOT static void wait_for_distributor(void)
 {
     while (read32(dist, GICD_CTLR) & GICD_CTLR_RWP)
         ;
 }
 
-static void lines_init(void)
+BOOT static void lines_init(void)
 {
     nlines = min_u64(32 * ((read32(dist, GICD_TYPER) & 31) + 1), LINES_MAX);
     for (uint32_t line = version == 3 ? FIRST_SHARED : 0; line < nlines; line += 32) {
@@ -348,7 +348,7 @@ static bool v2_cpu_init(void)
     return own()->target || cpu_this()->id == 0; /* where there is one CPU, the field may be zero */
 }
 
-static void v2_init(int node)
+BOOT static void v2_init(int node)
 {
     version = 2;
     dist = map_reg(node, 0, 0x1000, "distributor");
@@ -364,7 +364,7 @@ static void v2_init(int node)
 /* ---- version 3 ---------------------------------------------------------------------------------------------- */
 
 /* The redistributor's physical address in one region; 0: not in this one. */
-static uint64_t redistributor_in(struct tree_range region, uint32_t wanted)
+BOOT static uint64_t redistributor_in(struct tree_range region, uint32_t wanted)
 {
     uint64_t step;
 
@@ -381,7 +381,7 @@ static uint64_t redistributor_in(struct tree_range region, uint32_t wanted)
     return 0;
 }
 
-static bool v3_cpu_find(struct gic_cpu *cpu, uint64_t affinity)
+BOOT static bool v3_cpu_find(struct gic_cpu *cpu, uint64_t affinity)
 {
     uint32_t wanted = (uint32_t)(affinity_level(affinity, 3) << 24 | (affinity & 0xffffff));
     uint64_t at = 0;
@@ -426,7 +426,7 @@ static bool v3_cpu_init(void)
 }
 
 /* They are not mapped as a whole: there may be many more than CPUs that are used. */
-static void v3_regions(int node)
+BOOT static void v3_regions(int node)
 {
     uint32_t n, high, low;
 
@@ -442,7 +442,7 @@ static void v3_regions(int node)
         stride = (uint64_t)high << 32 | low;
 }
 
-static void v3_init(int node)
+BOOT static void v3_init(int node)
 {
     version = 3;
     dist = map_reg(node, 0, 0x10000, "distributor");
@@ -460,7 +460,7 @@ static void v3_init(int node)
 
 /* ---- either -------------------------------------------------------------------------------------------------- */
 
-bool gic_cpu_find(unsigned id, uint64_t affinity)
+BOOT bool gic_cpu_find(unsigned id, uint64_t affinity)
 {
     return version == 2 || v3_cpu_find(&gic_cpus[id], affinity);
 }
@@ -476,14 +476,14 @@ bool gic_cpu_init(void)
     return true;
 }
 
-void gic_timer_line(uint32_t line)
+BOOT void gic_timer_line(uint32_t line)
 {
     timer_line = line;
     arch_irq_enable(line);
     arch_irq_enable(KICK);
 }
 
-void gic_init(void)
+BOOT void gic_init(void)
 {
     static const char *const v2[] = {"arm,cortex-a15-gic", "arm,gic-400", "arm,cortex-a9-gic", NULL};
     static const char *const v3[] = {"arm,gic-v3", NULL};

@@ -12,13 +12,13 @@ enum v2m {
     V2M_MSI_SETSPI_NS = 0x040 /* WO 32: a line's number */
 };
 
-static bool refuse(const char *why)
+BOOT static bool refuse(const char *why)
 {
     klog("GICv2m: %s: no messages from devices", why);
     return false;
 }
 
-bool gicv2m_init(int node, struct arch_msi *out)
+BOOT bool gicv2m_init(int node, struct arch_msi *out)
 {
     struct tree_range reg;
     uint32_t typer, first, n;

@@ -183,14 +183,14 @@ bool its_enabled(uint32_t lpi)
 
 /* ---- boot --------------------------------------------------------------------------------------------------------- */
 
-static bool refuse(const char *why)
+BOOT static bool refuse(const char *why)
 {
     klog("interrupt translation: %s: no messages from devices", why);
     return false;
 }
 
 /* Which of 4, 16, 64 KiB the ITS takes as page size for a table. */
-static uint64_t baser_page_bits(uint32_t reg)
+BOOT static uint64_t baser_page_bits(uint32_t reg)
 {
     uint64_t kept, bits = 0;
 
@@ -202,7 +202,7 @@ static uint64_t baser_page_bits(uint32_t reg)
 }
 
 /* Gives the ITS memory for a table of at most so many entries; how many there are then, 0: it cannot be. */
-static uint64_t baser_fill(uint32_t reg, uint64_t entries, uint64_t most_bytes)
+BOOT static uint64_t baser_fill(uint32_t reg, uint64_t entries, uint64_t most_bytes)
 {
     uint64_t entry = GITS_BASER_ENTRY(mmio_read64(its.regs, reg));
     uint64_t page_bits = baser_page_bits(reg), page = 4096ull << 2 * page_bits;
@@ -219,7 +219,7 @@ static uint64_t baser_fill(uint32_t reg, uint64_t entries, uint64_t most_bytes)
     return value & (TABLE_VALID | TABLE_SHARED_MASK) ? 0 : min_u64(entries, bytes / entry);
 }
 
-static bool tables_fill(void)
+BOOT static bool tables_fill(void)
 {
     uint64_t collections = GITS_TYPER_HCC(its.typer);
 
@@ -235,7 +235,7 @@ static bool tables_fill(void)
     return its.ndevices && collections >= EXO_CPUS_MAX;
 }
 
-static bool queue_fill(void)
+BOOT static bool queue_fill(void)
 {
     uint64_t value;
 
@@ -248,7 +248,7 @@ static bool queue_fill(void)
     return !(value & (TABLE_VALID | TABLE_SHARED_MASK));
 }
 
-static bool stop(void)
+BOOT static bool stop(void)
 {
     uint64_t give_up = arch_time() + arch_time_hz();
 
@@ -259,7 +259,7 @@ static bool stop(void)
     return true;
 }
 
-static const char *start(mmio_t redistributor, unsigned n)
+BOOT static const char *start(mmio_t redistributor, unsigned n)
 {
     if (!(its.typer & GITS_TYPER_PHYSICAL) || !(mmio_read64(redistributor, GICR_TYPER) & GICR_TYPER_PLPIS))
         return "the controller has no LPIs";
@@ -312,7 +312,7 @@ bool its_cpu_init(volatile void *registers)
     return true;
 }
 
-bool its_init(int node, unsigned n, struct arch_msi *out)
+BOOT bool its_init(int node, unsigned n, struct arch_msi *out)
 {
     struct tree_range reg;
     const char *why;

@@ -2,6 +2,7 @@
 
 #include "arch/arch.h"
 #include "cpu.h"
+#include "frame.h"
 #include "main.h"
 #include "panic.h"
 
@@ -30,7 +31,7 @@ static PAGE_ALIGNED pte_t device_table[ENTRIES], device_pages[ENTRIES], stack_pa
 static unsigned device_pages_used;
 static PAGE_ALIGNED pte_t empty_root[ENTRIES];
 
-extern char text_start[], text_end[], rodata_end[], stack_guard[], image_end[];
+extern char text_start[], boot_start[], boot_end[], text_end[], rodata_end[], stack_guard[], image_end[];
 
 /* The image's pages are contiguous in memory. */
 paddr_t mmu_image_paddr(const void *at)
@@ -38,7 +39,7 @@ paddr_t mmu_image_paddr(const void *at)
     return (paddr_t){(boot_image_pages[0] & PTE_ADDRESS) + (uint64_t)at - IMAGE_BASE};
 }
 
-void mmu_protect_image(paddr_t image)
+BOOT void mmu_protect_image(paddr_t image)
 {
     for (uint64_t va = IMAGE_BASE; va < (uint64_t)image_end; va += PAGE_SIZE) {
         pte_t pte = (image.v + va - IMAGE_BASE) | PTE_BLOCK_OK | PTE_TABLE | PTE_USER_NO_EXEC;
@@ -67,7 +68,7 @@ void mmu_protect_cpu(void)
     tlb_flush_local();                   /* which may hold it */
 }
 
-static pte_t *ram_table(unsigned gigabyte)
+BOOT static pte_t *ram_table(unsigned gigabyte)
 {
     if (!kernel_root[gigabyte]) {
         if (ram_tables_used == RAM_TABLES)
@@ -77,7 +78,7 @@ static pte_t *ram_table(unsigned gigabyte)
     return ram_tables[((kernel_root[gigabyte] & PTE_ADDRESS) - mmu_image_paddr(ram_tables).v) / PAGE_SIZE];
 }
 
-void arch_map_ram(struct tree_range ram)
+BOOT void arch_map_ram(struct tree_range ram)
 {
     const pte_t block = PTE_BLOCK_OK | PTE_KERNEL_NO_EXEC | PTE_USER_NO_EXEC;
     uint64_t end = ram.base + ram.len;
@@ -94,7 +95,7 @@ void arch_map_ram(struct tree_range ram)
     arch_table_sync();
 }
 
-bool mmu_maps_ram(uint64_t pa)
+BOOT bool mmu_maps_ram(uint64_t pa)
 {
     pte_t pte = pa < ARCH_RAM_MAX ? kernel_root[pa / GIGABYTE] : 0;
 
@@ -103,13 +104,13 @@ bool mmu_maps_ram(uint64_t pa)
     return pte & PTE_VALID;
 }
 
-static pte_t device_pte(uint64_t page)
+BOOT static pte_t device_pte(uint64_t page)
 {
     return page | PTE_VALID | PTE_TABLE | PTE_ACCESSED | PTE_KERNEL_NO_EXEC | PTE_USER_NO_EXEC |
            MAIR_DEVICE << PTE_ATTR_SHIFT;
 }
 
-volatile void *mmu_map_device(uint64_t pa, uint64_t len)
+BOOT volatile void *mmu_map_device(uint64_t pa, uint64_t len)
 {
     uint64_t first = align_down(pa, PAGE_SIZE);
     uint64_t npages = (align_up(pa + len, PAGE_SIZE) - first) / PAGE_SIZE;
@@ -133,7 +134,7 @@ uint64_t mmu_device_paddr(uint64_t va)
     return page < ENTRIES && device_pages[page] ? (device_pages[page] & PTE_ADDRESS) + (va & PAGE_MASK) : 0;
 }
 
-volatile void *mmu_peek(uint64_t pa)
+BOOT volatile void *mmu_peek(uint64_t pa)
 {
     const uint64_t va = DEVICE_BASE + PEEK_PAGE * PAGE_SIZE;
 
@@ -145,14 +146,34 @@ volatile void *mmu_peek(uint64_t pa)
     return (volatile char *)(va + (pa & PAGE_MASK));
 }
 
+/* ---- when boot is over ---------------------------------------------------------------------------------------- */
+
+BOOT struct tree_range arch_boot_code(void)
+{
+    return (struct tree_range){mmu_image_paddr(boot_start).v, (uint64_t)(boot_end - boot_start)};
+}
+
+void boot_over(void);
+
+/* From start.S.  The code goes, first from where the kernel runs it, then to whoever asks for memory; the other CPUs come. */
+void boot_over(void)
+{
+    for (uint64_t va = (uint64_t)boot_start; va < (uint64_t)boot_end; va += PAGE_SIZE)
+        boot_image_pages[(va - IMAGE_BASE) / PAGE_SIZE] = 0;
+    arch_table_sync();
+    arch_tlb_flush_all();
+    frames_give(paddr_to_pfn(mmu_image_paddr(boot_start)), (uint64_t)(boot_end - boot_start) / PAGE_SIZE);
+    cpus_go();
+}
+
 /* ---- stacks -------------------------------------------------------------------------------------------------- */
 
-static pte_t stack_pte(paddr_t memory, unsigned page)
+BOOT static pte_t stack_pte(paddr_t memory, unsigned page)
 {
     return (memory.v + page * PAGE_SIZE) | PTE_BLOCK_OK | PTE_TABLE | PTE_KERNEL_NO_EXEC | PTE_USER_NO_EXEC;
 }
 
-void *mmu_map_stack(unsigned index, paddr_t memory)
+BOOT void *mmu_map_stack(unsigned index, paddr_t memory)
 {
     pte_t *pages = &stack_pages[index * STACK_STRIDE];
 
@@ -163,7 +184,7 @@ void *mmu_map_stack(unsigned index, paddr_t memory)
     return (char *)(STACKS_BASE + (index * STACK_STRIDE + 1 + STACK_PAGES) * PAGE_SIZE);
 }
 
-void *mmu_panic_stack(unsigned index)
+BOOT void *mmu_panic_stack(unsigned index)
 {
     return (char *)(STACKS_BASE + (index * STACK_STRIDE + STACK_PANIC + 1) * PAGE_SIZE);
 }

@@ -14,7 +14,7 @@ const struct arch_msi *arch_msi(void)
 }
 
 /* No program maps their registers, whether the kernel uses them or not: an ITS writes memory, a frame raises lines. */
-static void own_all(const char *const *compatible)
+BOOT static void own_all(const char *const *compatible)
 {
     struct tree_range reg;
 
@@ -23,7 +23,7 @@ static void own_all(const char *const *compatible)
             gic_own(reg.base, reg.len);
 }
 
-void arch_msi_init(unsigned n)
+BOOT void arch_msi_init(unsigned n)
 {
     static const char *const translation[] = {"arm,gic-v3-its", NULL};
     static const char *const frame[] = {"arm,gic-v2m-frame", NULL};

@@ -7,7 +7,7 @@ enum psci { PSCI_SYSTEM_OFF = 0x84000008u, PSCI_SYSTEM_RESET = 0x84000009u, PSCI
 
 static enum { CONDUIT_NONE, CONDUIT_HVC, CONDUIT_SMC } conduit;
 
-void psci_init(void)
+BOOT void psci_init(void)
 {
     static const char *const compatible[] = {"arm,psci-1.0", "arm,psci-0.2", NULL};
     const char *method = tree_find(compatible) < 0 ? NULL : tree_text("/psci", "method");
@@ -16,7 +16,7 @@ void psci_init(void)
         conduit = method[0] == 'h' ? CONDUIT_HVC : CONDUIT_SMC;
 }
 
-bool psci_there(void)
+BOOT bool psci_there(void)
 {
     return conduit != CONDUIT_NONE;
 }
@@ -43,13 +43,13 @@ static int64_t psci_call(uint64_t function, uint64_t a, uint64_t b)
     return (int64_t)x0;
 }
 
-int64_t psci_cpu_on(uint64_t affinity, uint64_t entry)
+BOOT int64_t psci_cpu_on(uint64_t affinity, uint64_t entry)
 {
     __asm__ volatile("dsb ish" : : : "memory"); /* what it will read with its MMU on */
     return (int32_t)psci_call(PSCI_CPU_ON, affinity, entry);
 }
 
-const char *psci_error(int64_t error)
+BOOT const char *psci_error(int64_t error)
 {
     static const char *const names[] = {"SUCCESS",    "NOT_SUPPORTED",  "INVALID_PARAMETERS", "DENIED",
                                         "ALREADY_ON", "ON_PENDING",     "INTERNAL_FAILURE",   "NOT_PRESENT",

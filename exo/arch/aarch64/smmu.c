@@ -276,7 +276,7 @@ bool smmu_owns(uint64_t pa, uint64_t len)
 /* ---- boot ------------------------------------------------------------------------------------------------------ */
 
 /* What keeps us from using it; NULL: nothing does. */
-static const char *unsuitable(void)
+BOOT static const char *unsuitable(void)
 {
     uint32_t idr0 = read32(IDR0), idr1 = read32(IDR1), idr5 = read32(IDR5);
     static const uint8_t bits[] = {32, 36, 40, 42, 44, 48};
@@ -297,14 +297,14 @@ static const char *unsuitable(void)
     return NULL;
 }
 
-static bool control(uint32_t bits)
+BOOT static bool control(uint32_t bits)
 {
     write32(CR0, bits);
     return wait_for(CR0ACK, UINT32_MAX, bits);
 }
 
 /* Whatever firmware left, nothing gets through from here on. */
-static bool stop_all(void)
+BOOT static bool stop_all(void)
 {
     if (!wait_for(GBPA, GBPA_UPDATE, 0))
         return false;
@@ -312,7 +312,7 @@ static bool stop_all(void)
     return wait_for(GBPA, GBPA_UPDATE, 0) && control(0);
 }
 
-static bool start(void)
+BOOT static bool start(void)
 {
     if (!stop_all())
         return false;
@@ -336,7 +336,7 @@ static bool start(void)
 }
 
 /* The event queue's line is the first (Linux's binding of arm,smmu-v3). */
-static void events_on(int node)
+BOOT static void events_on(int node)
 {
     uint32_t type, number, trigger;
 
@@ -352,7 +352,7 @@ static void events_on(int node)
         arch_irq_enable(line);
 }
 
-uint64_t arch_iommu_init(const char **what)
+BOOT uint64_t arch_iommu_init(const char **what)
 {
     static const char *const compatible[] = {"arm,smmu-v3", NULL};
     int node = tree_find(compatible);

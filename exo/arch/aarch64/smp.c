@@ -64,7 +64,7 @@ static uint64_t read_tcr(void)
 
 /* ---- what the tree says ---------------------------------------------------------------------------------------- */
 
-static void found(const struct tree_cpu *described)
+BOOT static void found(const struct tree_cpu *described)
 {
     if (described->affinity == cpu_affinity() && nboot++ == 0)
         return;
@@ -74,7 +74,7 @@ static void found(const struct tree_cpu *described)
 }
 
 /* An affinity that no other node has, the boot CPU's neither. */
-static bool is_alone(unsigned index)
+BOOT static bool is_alone(unsigned index)
 {
     uint64_t affinity = secondaries[index].described.affinity;
 
@@ -84,7 +84,7 @@ static bool is_alone(unsigned index)
     return affinity != cpu_affinity();
 }
 
-unsigned arch_cpus_find(void)
+BOOT unsigned arch_cpus_find(void)
 {
     unsigned n;
     char *memory;
@@ -119,7 +119,7 @@ static enum progress progress_of(struct secondary *s)
     return (enum progress)__atomic_load_n(&s->progress, __ATOMIC_ACQUIRE);
 }
 
-static bool stays_off(const struct secondary *s, const char *why, const char *detail)
+BOOT static bool stays_off(const struct secondary *s, const char *why, const char *detail)
 {
     klog("processor 0x%lx stays off: %s%s", (unsigned long)s->described.affinity, why, detail);
     return false;
@@ -128,13 +128,13 @@ static bool stays_off(const struct secondary *s, const char *why, const char *de
 static struct tree_range release_word;
 static bool release_is_reserved;
 
-static void compare_with_release(struct tree_range reserved)
+BOOT static void compare_with_release(struct tree_range reserved)
 {
     release_is_reserved |= range_inside(release_word.base, release_word.len, reserved.base, reserved.len);
 }
 
 /* In memory the word must be one that nobody is given: it is written behind everybody's back. */
-static bool release(const struct secondary *s)
+BOOT static bool release(const struct secondary *s)
 {
     uint64_t at = s->described.release;
     bool ram = mmu_maps_ram(at);
@@ -156,7 +156,7 @@ static bool release(const struct secondary *s)
     return true;
 }
 
-static bool ask(const struct secondary *s)
+BOOT static bool ask(const struct secondary *s)
 {
     int64_t error;
 
@@ -177,7 +177,7 @@ static bool ask(const struct secondary *s)
 }
 
 /* What comes of it.  From COMING on the CPU runs only code that ends, so there is no limit. */
-static enum progress outcome(struct secondary *s)
+BOOT static enum progress outcome(struct secondary *s)
 {
     uint64_t end = arch_time() + arch_time_hz();
 
@@ -189,7 +189,7 @@ static enum progress outcome(struct secondary *s)
     return progress_of(s);
 }
 
-bool arch_cpu_start(struct cpu *cpu, unsigned which)
+BOOT bool arch_cpu_start(struct cpu *cpu, unsigned which)
 {
     struct secondary *s = &secondaries[which - 1];
 
@@ -250,5 +250,5 @@ void secondary_main(struct secondary *s)
     __atomic_store_n(&s->progress, end, __ATOMIC_RELEASE);
     if (end != ARRIVED)
         arch_cpu_stop();
-    kernel_secondary();
+    cpu_wait_to_go();
 }

@@ -1,4 +1,4 @@
-/* The other CPUs, on their way from where firmware left them to kernel_secondary(). */
+/* The other CPUs, on their way from where firmware left them to cpu_wait_to_go(). */
 #ifndef EXO_ARCH_SMP_H
 #define EXO_ARCH_SMP_H
 

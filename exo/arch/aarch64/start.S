@@ -75,6 +75,7 @@ start:
     mov     x0, x20
     mov     x1, x21
     bl      arch_boot
+    bl      boot_over
     b       user_enter
 
 map_gigabyte:                           /* x3: address, x0: table */

@@ -16,6 +16,8 @@
 #define ARCH_RAM_MAX MACHINE_LINEAR_BYTES
 #define ARCH_FAST_PATHS (!machine.no_fast_paths)
 
+#define BOOT
+
 typedef uint64_t pte_t;
 
 enum pte_bits {

@@ -60,6 +60,11 @@ void arch_stop(enum exo_stop_how how)
     host_leave(MACHINE_STOPPED);
 }
 
+struct tree_range arch_boot_code(void)
+{
+    return (struct tree_range){0, 0};
+}
+
 unsigned arch_callers(uint64_t *pcs, unsigned most)
 {
     (void)pcs, (void)most;
@@ -156,6 +161,7 @@ static void boot(void *arg)
     tree_open(phys_to_virt((paddr_t){ranges[1].base}), TREE_MAX_BYTES);
     tree_blob(&tree_bytes);
     kernel_main(ranges[0], (struct tree_range){ranges[1].base, tree_bytes});
+    cpus_go();
     arch_space_load((paddr_t){ranges[0].base}, 0);
     arch_tlb_flush_all();
     trap_leave();

@@ -2,13 +2,17 @@
 #include "hooks.h"
 #include "os/exo.h"
 
+#ifndef HOOK_ADDRESS
+#define HOOK_ADDRESS ((uint64_t)&word)
+#endif
+
 _Noreturn void _start(void);
 
 _Noreturn static void give(void)
 {
     volatile uint64_t word = ~(uint64_t)0x600d;
 
-    exo_log_write(sizeof(struct hook), HOOK_MAGIC, HOOK_ORDER, (uint64_t)&word, 0, 0, 0);
+    exo_log_write(sizeof(struct hook), HOOK_MAGIC, HOOK_ORDER, HOOK_ADDRESS, 0, 0, 0);
     exo_env_exit(word);
     for (;;)
         ;
