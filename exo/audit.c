@@ -117,8 +117,8 @@ static void check_block(pfn_t block, unsigned order)
     for (unsigned k = order; k + 1 < FRAME_ORDERS; k++) { /* all that it will ever have */
         pfn_t later = (block & ~((1u << k) - 1)) ^ (1u << k);
 
-        expect(!frame_is_ram(later) || frame_leaf(later) == FRAME_WRITTEN,
-               "free block %u of order %u has a buddy without an entry", block, order);
+        if (frame_is_ram(later) && frame_leaf(later) != FRAME_WRITTEN)
+            expect(false, "free block %u of order %u has a buddy without an entry", block, order);
     }
     expect(order + 1 == FRAME_ORDERS || !frame_is_ram(buddy) || kind_of(buddy) != EXO_FRAME_FREE ||
                frame_look(buddy)->order1 != order + 1,

@@ -502,12 +502,17 @@ bool frame_is_stale(pfn_t pfn)
 /* ---- frames --------------------------------------------------------------------------------------------- */
 
 /* What it held is gone for whoever sees a table entry that leads to it, another CPU's table walker among them. */
-void frame_zero(pfn_t pfn)
+static inline void zero(const struct exo_frame *f, pfn_t pfn)
 {
-    if (frame_entry(pfn)->epoch == tlb_epoch()) /* its own: a part's is from before it was one */
-        tlb_flush_all();                        /* and with it all others': a range has at most one */
+    if (f->epoch == tlb_epoch()) /* its own: a part's is from before it was one */
+        tlb_flush_all();         /* and with it all others': a range has at most one */
     arch_page_zero(frame_address(pfn));
     __atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+void frame_zero(pfn_t pfn)
+{
+    zero(frame_entry(pfn), pfn);
 }
 
 static void claim(pfn_t pfn, struct account *account, enum exo_frame_kind kind)
@@ -523,7 +528,7 @@ static void claim(pfn_t pfn, struct account *account, enum exo_frame_kind kind)
     f->next = f->prev = 0;
     if (kind != EXO_FRAME_USER)
         f->serial++;
-    frame_zero(pfn);
+    zero(f, pfn);
 }
 
 void frame_adopt(pfn_t pfn, enum exo_frame_kind kind, struct account *account)
@@ -768,6 +773,11 @@ static void large_free(pfn_t head)
         for (unsigned i = 1; i < EXO_LARGE_PAGES; i++)
             f[i].epoch = f->epoch;
     frame_run_free(head, EXO_LARGE_PAGES);
+}
+
+void frame_ref_first(pfn_t pfn)
+{
+    frame_entry(pfn)->refs = 1;
 }
 
 void frame_ref(pfn_t pfn)

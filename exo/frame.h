@@ -118,6 +118,7 @@ void frame_free(pfn_t pfn);
 pfn_t frame_head(pfn_t pfn);
 /* USER frames live while something binds them, large pages while something binds any part of them. */
 void frame_ref(pfn_t pfn);
+void frame_ref_first(pfn_t pfn);                 /* of one that nobody else knows yet */
 #define FRAME_REFS_MAX (UINT32_MAX - (1u << 16)) /* room for what all CPUs may add after each has looked */
 bool frame_ref_possible(pfn_t pfn);
 /* A bound for calls that unref up to EXO_RANGE_MAX at once: what that frees costs no more than the sum of these.  A frame

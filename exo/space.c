@@ -305,12 +305,18 @@ int space_pinnable(struct space *space, uint64_t va, const struct account *accou
 
 /* ---- bindings ------------------------------------------------------------------------------------------- */
 
+/* Its reference is counted. */
+static void bind_counted(struct space *space, pte_t *entry, pte_t value)
+{
+    entry_set(entry, value);
+    space->nbound++;
+}
+
 static void bind(struct space *space, pte_t *entry, pte_t value)
 {
     if (pte_is_counted(value))
         frame_ref(paddr_to_pfn(pte_paddr(value)));
-    entry_set(entry, value);
-    space->nbound++;
+    bind_counted(space, entry, value);
 }
 
 /* How many pages it looked at: all, or those in front of a large one, or fewer as only so much is freed at once. */
@@ -381,7 +387,8 @@ static int64_t bind_new(struct space *space, uint64_t va, uint64_t n, unsigned p
             break;
         if (done)
             entry = table_step(space->root, entry, va + done * PAGE_SIZE);
-        bind(space, entry, pte_leaf(pfn_to_paddr(pfn), prot, EXO_PROT_ALL, MEMORY_NORMAL));
+        frame_ref_first(pfn);
+        bind_counted(space, entry, pte_leaf(pfn_to_paddr(pfn), prot, EXO_PROT_ALL, MEMORY_NORMAL));
         done++;
         if (next.pfn != EXO_WANT_ANY)
             next.pfn++;
@@ -620,16 +627,18 @@ static int64_t map(struct space *dst, uint64_t va, struct space *src, uint64_t s
 
 static void lock_both(struct space *a, struct space *b)
 {
-    lock_take(a < b ? &a->lock : &b->lock);
+    struct space *first = a < b ? a : b;
+
+    lock_take(&first->lock);
     if (a != b)
-        lock_take(a < b ? &b->lock : &a->lock);
+        lock_take(first == a ? &b->lock : &a->lock);
 }
 
 static void drop_both(struct space *a, struct space *b)
 {
     if (a != b)
-        lock_drop(a < b ? &b->lock : &a->lock);
-    lock_drop(a < b ? &a->lock : &b->lock);
+        lock_drop(&b->lock);
+    lock_drop(&a->lock);
 }
 
 int space_copy(struct space *dst, uint64_t va, struct space *src, uint64_t sva, uint64_t n, unsigned prot,

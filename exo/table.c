@@ -1,14 +1,5 @@
 #include "table.h"
 
-bool entry_set(pte_t *entry, pte_t value)
-{
-    struct exo_frame *f = frame_entry(paddr_to_pfn(virt_to_phys(entry)));
-
-    f->entries = (uint16_t)(f->entries + (value != 0) - (*entry != 0));
-    *entry = value;
-    return f->entries == 0;
-}
-
 pte_t *table_walk(pfn_t root, uint64_t va, unsigned level)
 {
     pte_t *table = frame_address(root);

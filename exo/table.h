@@ -18,7 +18,14 @@ static inline pte_t *table_of(pte_t entry)
 }
 
 /* True: its table is empty now. */
-bool entry_set(pte_t *entry, pte_t value);
+static inline __attribute__((always_inline)) bool entry_set(pte_t *entry, pte_t value)
+{
+    struct exo_frame *f = frame_entry(paddr_to_pfn(virt_to_phys(entry)));
+
+    f->entries = (uint16_t)(f->entries + (value != 0) - (*entry != 0));
+    *entry = value;
+    return f->entries == 0;
+}
 /* The entry of this level for va, or NULL where a table above it is missing. */
 pte_t *table_walk(pfn_t root, uint64_t va, unsigned level);
 

@@ -77,7 +77,7 @@ void arch_page_zero(void *page)
     uint64_t info = READ(dczid_el0);
     uint64_t line = 4ull << (info & 15);
 
-    if (info & 16 || line > PAGE_SIZE / 8) {
+    if (info & 16 || line > PAGE_SIZE / 16) {
         uint64_t *word = page;
 
         for (unsigned i = 0; i < PAGE_SIZE / 8; i++)
@@ -85,8 +85,12 @@ void arch_page_zero(void *page)
         return;
     }
     for (char *at = page, *end = at + PAGE_SIZE; at < end;) {
-        at = line_zero(line_zero(line_zero(line_zero(at, line), line), line), line);
-        at = line_zero(line_zero(line_zero(line_zero(at, line), line), line), line);
+#define FOUR at = line_zero(line_zero(line_zero(line_zero(at, line), line), line), line)
+        FOUR;
+        FOUR;
+        FOUR;
+        FOUR;
+#undef FOUR
     }
 }
 
