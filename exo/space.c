@@ -306,13 +306,13 @@ int space_pinnable(struct space *space, uint64_t va, const struct account *accou
 /* ---- bindings ------------------------------------------------------------------------------------------- */
 
 /* Its reference is counted. */
-static void bind_counted(struct space *space, pte_t *entry, pte_t value)
+static inline void bind_counted(struct space *space, pte_t *entry, pte_t value)
 {
     entry_set(entry, value);
     space->nbound++;
 }
 
-static void bind(struct space *space, pte_t *entry, pte_t value)
+static inline __attribute__((always_inline)) void bind(struct space *space, pte_t *entry, pte_t value)
 {
     if (pte_is_counted(value))
         frame_ref(paddr_to_pfn(pte_paddr(value)));
