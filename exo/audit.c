@@ -890,7 +890,7 @@ static void check_duties(const struct cpu *cpu)
     expect(!cpu->overdue || cpu->attention, "CPU %u has left deadlines, and does not know", cpu->id);
     expect(!current || cpu->loaded == current->space || cpu->evict || cpu->attention,
            "CPU %u runs vcpu %u in another space", cpu->id, current ? frame_of(current) : 0);
-    expect(current || cpu->evict || !cpu->info->running.vcpu || cpu->attention,
+    expect(current || cpu->evict || cpu->attention || !(cpu->info->running.vcpu | cpu->info->running.env),
            "CPU %u idles, and is shown to run", cpu->id);
 }
 

@@ -314,6 +314,9 @@ START_TEST(K5_errors_of_the_others)
     NOTHING_CHANGES(EXO_ERANGE, dma_unbind, domain, IOVA + 1, 1);
     NOTHING_CHANGES(EXO_ERANGE, dma_unbind, domain, UINT64_MAX - PAGE_MASK, 1);
     NOTHING_CHANGES(EXO_ERANGE, dma_unbind, domain, 0, UINT64_MAX);
+    NOTHING_CHANGES(EXO_ERANGE, dma_unbind, domain, 0, (DMA_ADDRESS_END >> PAGE_SHIFT) + 1);
+    ck_assert_int_gt(CALL(dma_unbind, domain, 0, DMA_ADDRESS_END >> PAGE_SHIFT),
+                     0); /* a piece of all there is */
     NOTHING_CHANGES(EXO_ETYPE, dma_address, dma, IOVA);
     NOTHING_CHANGES(EXO_ERIGHTS, dma_address, weak(domain, EXO_RIGHT_READ), IOVA);
     NOTHING_CHANGES(EXO_EUNBOUND, dma_address, domain, IOVA + PAGE_SIZE);

@@ -908,6 +908,46 @@ START_TEST(many_were_pinned)
 }
 END_TEST
 
+static struct space *space_by(uint64_t handle)
+{
+    return frame_address(cap_at(root.env, handle)->object);
+}
+
+static uint64_t loaded_space(void)
+{
+    uint64_t space = (uint64_t)CALL_OK(space_create);
+
+    CALL_OK(space_switch, space);
+    CALL_OK(space_switch, EXO_SELF_SPACE);
+    return space;
+}
+
+static void space_drop(uint64_t space)
+{
+    CALL_OK(space_destroy, space);
+    CALL_OK(cap_drop, space);
+}
+
+/* A pinned one is nobody else's, whatever its number.  K11 */
+START_TEST(high_one_is_pinned)
+{
+    uint64_t pinned = loaded_space();
+
+    while (space_by(pinned)->asid < 100) {
+        space_drop(pinned);
+        pinned = loaded_space();
+    }
+    CALL_OK(asid_pin, pinned);
+    for (unsigned i = 0; i < 300; i++) {
+        uint64_t space = loaded_space();
+
+        ck_assert_uint_ne(space_by(space)->asid, space_by(pinned)->asid);
+        space_drop(space);
+    }
+    exo_check();
+}
+END_TEST
+
 /* ---- machines ---------------------------------------------------------------------------------------------------------------- */
 
 static struct exo_image image;
@@ -978,7 +1018,11 @@ END_TEST
 START_TEST(memory_that_is_left_out) /* B6, K20 */
 {
     const struct exo_range memory[] = {
-        {UINT64_MAX - MIB + 1, MIB}, {RAM_BASE + 8 * MIB, MIB}, {RAM_BASE, 4 * MIB}, {1ull << 60, 16 * MIB}};
+        {UINT64_MAX - MIB + 1, MIB},
+        {RAM_BASE + 8 * MIB, MIB},
+        {RAM_BASE, 4 * MIB},
+        {1ull << 60, 16 * MIB},
+        {RAM_BASE + 13 * MIB, MIB / 2}}; /* the next whole piece begins behind its end */
 
     exo_image_make(&image, 4 * MIB);
     tree_of(ARRAY_LEN(memory), memory, 0);
@@ -1078,6 +1122,7 @@ static Suite *suite(void)
     tcase_add_test(tc, notices_add_up);
     tcase_add_test(tc, who_is_told);
     tcase_add_test(tc, many_were_pinned);
+    tcase_add_test(tc, high_one_is_pinned);
     suite_add_tcase(s, tc);
     suite_add_tcase(s, words_and_locks());
 

@@ -216,6 +216,12 @@ START_TEST(nodes_by_what_they_are_compatible_with)
     device("off@1", "arm,pl011");
     fdt_property_string(blob, "status", "disabled");
     fdt_end_node(blob);
+    device("like@1", "arm,pl011x"); /* longer, or only its end */
+    fdt_end_node(blob);
+    device("like@2", "an-arm,pl011");
+    fdt_end_node(blob);
+    fdt_begin_node(blob, "none@1");
+    fdt_end_node(blob);
     device("a@2", "arm,pl011");
     fdt_property_string(blob, "status", "okay");
     WORDS("interrupts", 0, 33, 4);
