@@ -68,6 +68,18 @@ void __tsan_init(void)
 {
 }
 
+#define CHANGE(bits, type, name, change)                                                                     \
+    type __tsan_atomic##bits##_##name(type *p, type value, int order)                                        \
+    {                                                                                                        \
+        type old;                                                                                            \
+                                                                                                             \
+        (void)order;                                                                                         \
+        wrote(p, sizeof(*p), true, SITE);                                                                    \
+        old = *p;                                                                                            \
+        change;                                                                                              \
+        return old;                                                                                          \
+    }
+
 #define ATOMIC(bits, type)                                                                                   \
     type __tsan_atomic##bits##_load(const type *p, int order)                                                \
     {                                                                                                        \
@@ -81,49 +93,13 @@ void __tsan_init(void)
         wrote(p, sizeof(*p), true, SITE);                                                                    \
         *p = value;                                                                                          \
     }                                                                                                        \
-    type __tsan_atomic##bits##_exchange(type *p, type value, int order)                                      \
-    {                                                                                                        \
-        type old;                                                                                            \
-                                                                                                             \
-        (void)order;                                                                                         \
-        wrote(p, sizeof(*p), true, SITE);                                                                    \
-        old = *p;                                                                                            \
-        *p = value;                                                                                          \
-        return old;                                                                                          \
-    }                                                                                                        \
-    type __tsan_atomic##bits##_fetch_add(type *p, type value, int order)                                     \
-    {                                                                                                        \
-        type old;                                                                                            \
-                                                                                                             \
-        (void)order;                                                                                         \
-        wrote(p, sizeof(*p), true, SITE);                                                                    \
-        old = *p;                                                                                            \
-        *p = (type)(old + value);                                                                            \
-        return old;                                                                                          \
-    }                                                                                                        \
+    CHANGE(bits, type, exchange, *p = value)                                                                 \
+    CHANGE(bits, type, fetch_add, *p = (type)(old + value))                                                  \
+    CHANGE(bits, type, fetch_or, *p |= value)                                                                \
+    CHANGE(bits, type, fetch_and, *p &= value)                                                               \
     type __tsan_atomic##bits##_fetch_sub(type *p, type value, int order)                                     \
     {                                                                                                        \
         return __tsan_atomic##bits##_fetch_add(p, (type)(0 - value), order);                                 \
-    }                                                                                                        \
-    type __tsan_atomic##bits##_fetch_or(type *p, type value, int order)                                      \
-    {                                                                                                        \
-        type old;                                                                                            \
-                                                                                                             \
-        (void)order;                                                                                         \
-        wrote(p, sizeof(*p), true, SITE);                                                                    \
-        old = *p;                                                                                            \
-        *p = old | value;                                                                                    \
-        return old;                                                                                          \
-    }                                                                                                        \
-    type __tsan_atomic##bits##_fetch_and(type *p, type value, int order)                                     \
-    {                                                                                                        \
-        type old;                                                                                            \
-                                                                                                             \
-        (void)order;                                                                                         \
-        wrote(p, sizeof(*p), true, SITE);                                                                    \
-        old = *p;                                                                                            \
-        *p = old & value;                                                                                    \
-        return old;                                                                                          \
     }                                                                                                        \
     int __tsan_atomic##bits##_compare_exchange_strong(type *p, type *expected, type value, int success,      \
                                                       int failure)                                           \

@@ -4,6 +4,7 @@
 
 #include "audit.h"
 #include "base/newc.h"
+#include "counted_memory.h"
 #include "exo_machine.h"
 #include "fuzz.h"
 #include "libos/fs/serve.h"
@@ -36,41 +37,18 @@ struct os_peer *os_peer_make(struct os_server *server, uint32_t pid)
     return NULL;
 }
 
-static size_t bytes_out;
-
-static void *mem_alloc(void *ctx, size_t bytes)
-{
-    (void)ctx;
-    bytes_out += bytes;
-    return calloc(1, bytes);
-}
-
-static void mem_free(void *ctx, void *p, size_t bytes)
-{
-    (void)ctx;
-    bytes_out -= bytes;
-    free(p);
-}
-
-static uint64_t mem_now(void *ctx)
-{
-    (void)ctx;
-    return 1;
-}
-
 static void serve(const uint8_t *data, size_t size)
 {
-    static const struct ramfs_ops memory = {mem_alloc, mem_free, mem_now};
+    struct counted_memory mem = {.until_failure = -1};
     struct fs_server fs;
     uint64_t at = 0;
     unsigned skipped;
 
-    bytes_out = 0;
-    FUZZ_ASSERT(fs_server_init(&fs, &memory, NULL, SERVER_BYTES, 7) == 0);
+    FUZZ_ASSERT(fs_server_init(&fs, &counted_ops, &mem, SERVER_BYTES, 7) == 0);
     fs_server_add_bundle(&fs, data, size, &at, &skipped);
     FUZZ_ASSERT(at <= size + 3); /* the padding behind the last record may be left out */
     ramfs_fini(&fs.ram);
-    FUZZ_ASSERT(bytes_out == 0);
+    FUZZ_ASSERT(mem.bytes == 0);
 }
 
 /* ---- the archive -------------------------------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "counted_memory.h"
 #include "fuzz.h"
 #include "libos/fs/serve.h"
 #include "os/proc.h"
@@ -14,32 +15,7 @@ static struct client {
     struct os_peer peer; /* pid 10 + index; client 1's parent is client 0 */
     bool waiting;
 } clients[NPEERS];
-static size_t bytes_out;
-static long until_failure;
-
-static void *mem_alloc(void *ctx, size_t bytes)
-{
-    (void)ctx;
-    if (until_failure == 0)
-        return NULL;
-    if (until_failure > 0)
-        until_failure--;
-    bytes_out += bytes;
-    return calloc(1, bytes);
-}
-
-static void mem_free(void *ctx, void *p, size_t bytes)
-{
-    (void)ctx;
-    bytes_out -= bytes;
-    free(p);
-}
-
-static uint64_t mem_now(void *ctx)
-{
-    (void)ctx;
-    return 1;
-}
+static struct counted_memory mem;
 
 void os_reply(struct os_server *server, struct os_peer *peer, int64_t result, const struct os_words *w)
 {
@@ -112,12 +88,10 @@ static void gone(struct client *client)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct ramfs_ops memory = {mem_alloc, mem_free, mem_now};
     struct fuzz_bytes in = {data, size};
 
-    bytes_out = 0;
-    until_failure = -1;
-    FUZZ_ASSERT(fs_server_init(&fs, &memory, NULL, 1u << 16, 99) == 0);
+    mem = (struct counted_memory){.until_failure = -1};
+    FUZZ_ASSERT(fs_server_init(&fs, &counted_ops, &mem, 1u << 16, 99) == 0);
     for (unsigned i = 0; i < NPEERS; i++) {
         clients[i] = (struct client){.peer = {.pid = 10 + i, .buf_bytes = BUF}};
         clients[i].peer.buf = calloc(1, BUF);
@@ -128,7 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             gone(&clients[fuzz_take(&in, 1) % NPEERS]);
             break;
         case 1:
-            until_failure = (long)(fuzz_take(&in, 1) % 16) - 1;
+            mem.until_failure = (long)(fuzz_take(&in, 1) % 16) - 1;
             break;
         case 2:
         case 3:
@@ -139,12 +113,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         default:
             request(&in);
         }
-    until_failure = -1;
+    mem.until_failure = -1;
     for (unsigned i = 0; i < NPEERS; i++) {
         gone(&clients[i]);
         free(clients[i].peer.buf);
     }
     ramfs_fini(&fs.ram);
-    FUZZ_ASSERT(bytes_out == 0);
+    FUZZ_ASSERT(mem.bytes == 0);
     return 0;
 }

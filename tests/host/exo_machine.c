@@ -5,6 +5,7 @@
 
 #include "audit.h"
 #include "irq.h"
+#include "log.h"
 
 struct exo_image exo_image;
 struct actor root;
@@ -13,9 +14,8 @@ static struct audit_note *notes;
 
 /* ---- boot and audit ---------------------------------------------------------------------------------------------- */
 
-void exo_boot_ram(uint64_t len)
+void exo_boot_image(void)
 {
-    exo_image_make(&exo_image, len);
     exo_image_load(&exo_image);
     machine_boot(RAM_BASE, IMAGE_LEN, exo_image.tree_base);
     ck_assert_msg(machine.end == MACHINE_RUNS, "boot: %s", machine.console);
@@ -23,6 +23,12 @@ void exo_boot_ram(uint64_t len)
                           EXO_FIRST_VCPU};
     root.vcpu->page->upcall_entry = UPCALL_ENTRY;
     upcall_done();
+}
+
+void exo_boot_ram(uint64_t len)
+{
+    exo_image_make(&exo_image, len);
+    exo_boot_image();
     exo_check();
 }
 
@@ -291,4 +297,17 @@ uint64_t dice(struct dice *d)
 uint64_t dice_below(struct dice *d, uint64_t n)
 {
     return dice(d) % n;
+}
+
+/* ---- text ---------------------------------------------------------------------------------------------------------- */
+
+size_t exo_format(char *out, size_t size, const char *text, ...)
+{
+    va_list args;
+    size_t len;
+
+    va_start(args, text);
+    len = format_text(out, size, text, args);
+    va_end(args);
+    return len;
 }

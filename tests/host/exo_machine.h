@@ -68,6 +68,7 @@ extern struct exo_image exo_image;
 
 void exo_boot(void); /* 4 MiB; init is current and out of its START upcall */
 void exo_boot_ram(uint64_t len);
+void exo_boot_image(void); /* what exo_image holds; without the audit */
 /* The machine's memory is gone, and a process that puts the kernel's variables back (tests/fuzz/reset.c) may boot again. */
 void exo_unboot(void);
 /* It is later, and the slot that runs then has just begun: who is current stays so. */
@@ -132,6 +133,9 @@ struct dice {
 };
 uint64_t dice(struct dice *d);
 uint64_t dice_below(struct dice *d, uint64_t n);
+
+/* format_text() with these arguments. */
+__attribute__((format(printf, 3, 4))) size_t exo_format(char *out, size_t size, const char *text, ...);
 
 /* Runs the suite, as main does: 0 or 1. */
 int exo_suite_run(Suite *suite);

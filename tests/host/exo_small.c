@@ -27,13 +27,7 @@ static void boot(unsigned cpus_wanted)
     tree.initrd = (struct exo_range){exo_image.bundle_base, exo_image.bundle_len};
     tree.reserved[0] = rest;
     exo_tree_make(&exo_image, &tree);
-    exo_image_load(&exo_image);
-    machine_boot(RAM_BASE, IMAGE_LEN, exo_image.tree_base);
-    ck_assert_msg(machine.end == MACHINE_RUNS, "boot: %s", machine.console);
-    root = (struct actor){machine.cpu->current->env, machine.cpu->current, EXO_SELF_ENV, EXO_SELF_SPACE,
-                          EXO_FIRST_VCPU};
-    root.vcpu->page->upcall_entry = UPCALL_ENTRY;
-    upcall_done();
+    exo_boot_image();
 }
 
 static void child_vcpu(unsigned i, uint64_t handles, unsigned cpu, exo_handle_t *handle)

@@ -230,28 +230,17 @@ START_TEST(log_ring)
 }
 END_TEST
 
-__attribute__((format(printf, 3, 4))) static size_t format(char *out, size_t size, const char *text, ...)
-{
-    va_list args;
-    size_t len;
-
-    va_start(args, text);
-    len = format_text(out, size, text, args);
-    va_end(args);
-    return len;
-}
-
 START_TEST(formatting)
 {
     char out[100];
 
-    ck_assert_uint_eq(format(out, sizeof(out), "%s %c %u %d %x %lu %lx %%", "abc", 'z', 0u, INT32_MIN,
-                             0xbeefu, UINT64_MAX, 0x1234567890abcdeful),
+    ck_assert_uint_eq(exo_format(out, sizeof(out), "%s %c %u %d %x %lu %lx %%", "abc", 'z', 0u, INT32_MIN,
+                                 0xbeefu, UINT64_MAX, 0x1234567890abcdeful),
                       strlen(out));
     ck_assert_str_eq(out, "abc z 0 -2147483648 beef 18446744073709551615 1234567890abcdef %");
-    ck_assert_uint_eq(format(out, 5, "%s", "too long"), 4);
+    ck_assert_uint_eq(exo_format(out, 5, "%s", "too long"), 4);
     ck_assert_str_eq(out, "too ");
-    ck_assert_uint_eq(format(out, 1, "x%u", 5u), 0);
+    ck_assert_uint_eq(exo_format(out, 1, "x%u", 5u), 0);
     ck_assert_str_eq(out, "");
 }
 END_TEST

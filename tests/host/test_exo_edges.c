@@ -686,22 +686,11 @@ END_TEST
 
 /* ---- words --------------------------------------------------------------------------------------------------------------- */
 
-__attribute__((format(printf, 3, 4))) static size_t format(char *out, size_t size, const char *text, ...)
-{
-    va_list args;
-    size_t n;
-
-    va_start(args, text);
-    n = format_text(out, size, text, args);
-    va_end(args);
-    return n;
-}
-
 START_TEST(wide_and_negative)
 {
     char out[40];
 
-    ck_assert_uint_eq(format(out, sizeof(out), "%ld %d %d", INT64_MIN, -7, 0), 25);
+    ck_assert_uint_eq(exo_format(out, sizeof(out), "%ld %d %d", INT64_MIN, -7, 0), 25);
     ck_assert_str_eq(out, "-9223372036854775808 -7 0");
 }
 END_TEST

@@ -199,6 +199,14 @@ static void device(const char *name, const char *compatible)
     fdt_property_string(blob, "compatible", compatible);
 }
 
+/* A device at these cells. */
+#define DEVICE_AT(name, ...)                                                                                 \
+    do {                                                                                                     \
+        device(name, "x");                                                                                   \
+        WORDS("reg", __VA_ARGS__);                                                                           \
+        fdt_end_node(blob);                                                                                  \
+    } while (0)
+
 static void close_tree(void)
 {
     fdt_end_node(blob);
@@ -312,7 +320,16 @@ START_TEST(moving)
 }
 END_TEST
 
-/* Long: one tree with everything in it.  K20 */
+static void bus_with_device(const char *name, uint32_t address_cells, uint32_t size_cells, bool ranges)
+{
+    node(name, address_cells, size_cells);
+    if (ranges)
+        fdt_property(blob, "ranges", NULL, 0);
+    DEVICE_AT("device", 0x10, 0x10);
+    fdt_end_node(blob);
+}
+
+/* One tree with everything in it.  K20 */
 START_TEST(registers_through_buses)
 {
     struct tree_range r;
@@ -331,44 +348,18 @@ START_TEST(registers_through_buses)
     fdt_end_node(blob);
     node("bus", 1, 1);
     WORDS("ranges", 0x0, 0, 0x9000000, 0x1000, 0x8000, 0, 0xa000000, 0x1000);
-    device("first", "x");
-    WORDS("reg", 0x10, 0x10);
-    fdt_end_node(blob);
-    device("second", "x");
-    WORDS("reg", 0x8010, 0x10);
-    fdt_end_node(blob);
-    device("nowhere", "x");
-    WORDS("reg", 0x4000, 0x10);
-    fdt_end_node(blob);
+    DEVICE_AT("first", 0x10, 0x10);
+    DEVICE_AT("second", 0x8010, 0x10);
+    DEVICE_AT("nowhere", 0x4000, 0x10);
     fdt_end_node(blob);
     node("same", 2, 1);
     fdt_property(blob, "ranges", NULL, 0);
-    device("device", "x");
-    WORDS("reg", 3, 0, 0x20);
+    DEVICE_AT("device", 3, 0, 0x20);
     fdt_end_node(blob);
-    fdt_end_node(blob);
-    node("own", 1, 1); /* no ranges: what is on it has no physical address */
-    device("device", "x");
-    WORDS("reg", 0x10, 0x10);
-    fdt_end_node(blob);
-    fdt_end_node(blob);
-    node("no-address", 0, 1);
-    fdt_property(blob, "ranges", NULL, 0);
-    device("device", "x");
-    WORDS("reg", 0x10, 0x10);
-    fdt_end_node(blob);
-    fdt_end_node(blob);
-    node("impossible", 9, 1);
-    fdt_property(blob, "ranges", NULL, 0);
-    device("device", "x");
-    WORDS("reg", 0x10, 0x10);
-    fdt_end_node(blob);
-    fdt_end_node(blob);
-    node("sizes", 1, 9);
-    device("device", "x");
-    WORDS("reg", 0x10, 0x10);
-    fdt_end_node(blob);
-    fdt_end_node(blob);
+    bus_with_device("own", 1, 1, false); /* what is on it has no physical address */
+    bus_with_device("no-address", 0, 1, true);
+    bus_with_device("impossible", 9, 1, true);
+    bus_with_device("sizes", 1, 9, false);
     close_tree();
     ck_assert(reg_of("/plain", 0, &r) && r.base == 0x100001000 && r.len == 0x100);
     ck_assert(reg_of("/plain", 1, &r) && r.base == 0x200000000 && r.len == 8);
@@ -399,9 +390,7 @@ START_TEST(registers_through_impossible_buses) /* K20 */
     fdt_property(blob, "ranges", NULL, 0);
     node("inner", cells[_i][2], cells[_i][3]);
     fdt_property(blob, "ranges", NULL, 0);
-    device("device", "x");
-    WORDS("reg", 0x10, 0x10);
-    fdt_end_node(blob);
+    DEVICE_AT("device", 0x10, 0x10);
     fdt_end_node(blob);
     fdt_end_node(blob);
     close_tree();

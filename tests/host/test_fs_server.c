@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "counted_memory.h"
 #include "libos/fs/serve.h"
 #include "os/proc.h"
 
@@ -23,35 +24,7 @@ static struct client {
     bool waiting, answered;
     int64_t result;
 } clients[NPEERS];
-static long until_failure;
-static uint64_t bytes_out;
-
-static void *mem_alloc(void *ctx, size_t bytes)
-{
-    (void)ctx;
-    if (until_failure == 0)
-        return NULL;
-    if (until_failure > 0)
-        until_failure--;
-    bytes_out += bytes;
-    return calloc(1, bytes);
-}
-
-static void mem_free(void *ctx, void *p, size_t bytes)
-{
-    (void)ctx;
-    bytes_out -= bytes;
-    free(p);
-}
-
-static uint64_t mem_now(void *ctx)
-{
-    static uint64_t now;
-    (void)ctx;
-    return ++now;
-}
-
-static const struct ramfs_ops memory = {mem_alloc, mem_free, mem_now};
+static struct counted_memory mem;
 
 void os_reply(struct os_server *server, struct os_peer *peer, int64_t result, const struct os_words *w)
 {
@@ -108,9 +81,8 @@ static void gone(int who)
 
 static void setup(void)
 {
-    until_failure = -1;
-    bytes_out = 0;
-    ck_assert_int_eq(fs_server_init(&fs, &memory, NULL, LIMIT, 99), 0);
+    mem = (struct counted_memory){.until_failure = -1};
+    ck_assert_int_eq(fs_server_init(&fs, &counted_ops, &mem, LIMIT, 99), 0);
     for (int i = 0; i < NPEERS; i++) {
         clients[i] = (struct client){.peer = {.pid = 10 + (uint32_t)i, .buf_bytes = BUF}};
         clients[i].peer.buf = malloc(BUF); /* of its own, so that the sanitizer sees a byte too far */
@@ -120,13 +92,13 @@ static void setup(void)
 
 static void teardown(void)
 {
-    until_failure = -1;
+    mem.until_failure = -1;
     for (int i = 0; i < NPEERS; i++) {
         gone(i);
         free(clients[i].peer.buf);
     }
     ramfs_fini(&fs.ram);
-    ck_assert_uint_eq(bytes_out, 0);
+    ck_assert_uint_eq(mem.bytes, 0);
 }
 
 /* ---- short forms ------------------------------------------------------------------------------------------------ */
@@ -596,7 +568,7 @@ START_TEST(random_requests)
         int who = rand() % NPEERS;
         struct os_words w;
         uint64_t op = FS_OP_OPEN + (uint64_t)rand() % (FS_OP_END - FS_OP_OPEN);
-        until_failure = rand() % 10 == 0 ? rand() % 4 : -1;
+        mem.until_failure = rand() % 10 == 0 ? rand() % 4 : -1;
         wild_path(who);
         if (op == FS_OP_SHARE)
             (void)request(who, op, wild(), 10 + wild() % 6, 0, 0, &w);
@@ -610,8 +582,8 @@ START_TEST(random_requests)
         }
         if (rand() % 200 == 0)
             gone(who);
-        ck_assert_uint_eq(fs.ram.used_bytes, bytes_out);
-        ck_assert_uint_le(bytes_out, LIMIT);
+        ck_assert_uint_eq(fs.ram.used_bytes, mem.bytes);
+        ck_assert_uint_le(mem.bytes, LIMIT);
     }
 }
 END_TEST

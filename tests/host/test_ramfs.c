@@ -6,52 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "counted_memory.h"
 #include "libos/fs/ramfs.h"
 
 #define PLENTY (1ull << 30)
 
-/* ---- memory with a script ------------------------------------------------------------------------------------ */
-
-static struct memory {
-    long until_failure; /* allocations that succeed; -1: all */
-    bool failed;
-    uint64_t bytes; /* out at this moment */
-    uint64_t now;
-} mem;
-
-static void *mem_alloc(void *ctx, size_t bytes)
-{
-    ck_assert_ptr_eq(ctx, &mem);
-    if (mem.until_failure == 0) {
-        mem.failed = true;
-        return NULL;
-    }
-    if (mem.until_failure > 0)
-        mem.until_failure--;
-    mem.bytes += bytes;
-    return calloc(1, bytes);
-}
-
-static void mem_free(void *ctx, void *p, size_t bytes)
-{
-    ck_assert_ptr_eq(ctx, &mem);
-    mem.bytes -= bytes;
-    free(p);
-}
-
-static uint64_t mem_now(void *ctx)
-{
-    (void)ctx;
-    return ++mem.now;
-}
-
-static const struct ramfs_ops ops = {mem_alloc, mem_free, mem_now};
+static struct counted_memory mem;
 static struct ramfs fs;
 
 static void start(uint64_t limit)
 {
-    mem = (struct memory){.until_failure = -1};
-    ck_assert_int_eq(ramfs_init(&fs, &ops, &mem, limit, 12345), 0);
+    mem = (struct counted_memory){.until_failure = -1};
+    ck_assert_int_eq(ramfs_init(&fs, &counted_ops, &mem, limit, 12345), 0);
 }
 
 static void setup(void)
@@ -504,8 +470,8 @@ START_TEST(every_allocation_may_fail)
     bool failed = true;
     ramfs_fini(&fs);
     for (long n = 1; failed; n++) {
-        mem = (struct memory){.until_failure = n};
-        if (ramfs_init(&fs, &ops, &mem, PLENTY, 1) != 0) {
+        mem = (struct counted_memory){.until_failure = n};
+        if (ramfs_init(&fs, &counted_ops, &mem, PLENTY, 1) != 0) {
             ck_assert_uint_eq(mem.bytes, 0);
             continue;
         }
