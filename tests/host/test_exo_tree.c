@@ -250,6 +250,36 @@ START_TEST(nodes_by_what_they_are_compatible_with)
 }
 END_TEST
 
+/* Lists of names, and words, that do not end, or are none.  K20, B6 */
+START_TEST(texts_that_are_cut)
+{
+    static const char *const wanted[] = {"arm,pl011", NULL};
+    static const struct {
+        const char *compatible;
+        int compatible_len;
+        const char *status;
+        int status_len; /* -1: there is none */
+        bool found;
+    } cases[] = {
+        {"arm,pl011", 10, "okay", 5, true},  {"arm,pl011", 9, "okay", 5, false},
+        {"arm,pl011", 7, "okay", 5, false},  {"arm,pl011", 0, "okay", 5, false},
+        {"arm,pl011", 10, "okay", 0, false}, {"x\0arm,pl011", 11, "okay", 5, false},
+        {"x\0arm,pl011", 12, "", -1, true},
+    };
+
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        root_node();
+        fdt_begin_node(blob, "uart@1");
+        fdt_property(blob, "compatible", cases[i].compatible, cases[i].compatible_len);
+        if (cases[i].status_len >= 0)
+            fdt_property(blob, "status", cases[i].status, cases[i].status_len);
+        fdt_end_node(blob);
+        close_tree();
+        ck_assert_msg((tree_find(wanted) > 0) == cases[i].found, "case %u", i);
+    }
+}
+END_TEST
+
 static bool reg_of(const char *path, unsigned index, struct tree_range *out)
 {
     int at = fdt_path_offset(blob, path);
@@ -277,6 +307,13 @@ START_TEST(large_trees)
         node("deep", 2, 2);
         fdt_property(blob, "ranges", NULL, 0);
     }
+    fdt_begin_node(blob, "nothing");
+    fdt_end_node(blob);
+    device("other", "x,y");
+    fdt_end_node(blob);
+    device("off", "arm,pl011");
+    fdt_property_string(blob, "status", "disabled");
+    fdt_end_node(blob);
     device("uart@9000000", "arm,pl011");
     WORDS("reg", 0, 0x9000000, 0, 0x1000);
     fdt_end_node(blob);
@@ -376,6 +413,26 @@ START_TEST(registers_through_buses)
     ck_assert(!reg_of("/no-address/device", 0, &r));
     ck_assert(!reg_of("/impossible/device", 0, &r));
     ck_assert(!reg_of("/sizes/device", 0, &r));
+}
+END_TEST
+
+/* How many cells there are is itself one cell.  K20 */
+START_TEST(cells_that_are_no_number)
+{
+    struct tree_range r;
+
+    root_node();
+    fdt_begin_node(blob, "bus");
+    if (_i == 1)
+        fdt_property_u64(blob, "#address-cells", 1ull << 32 | 1);
+    else
+        fdt_property_u32(blob, "#address-cells", 1);
+    fdt_property(blob, "#size-cells", "\0\0\0\1", _i == 2 ? 0 : 4);
+    fdt_property(blob, "ranges", NULL, 0);
+    DEVICE_AT("device", 0x10, 0x10, 0x10, 0x10);
+    fdt_end_node(blob);
+    close_tree();
+    ck_assert_int_eq(reg_of("/bus/device", 0, &r), _i == 0);
 }
 END_TEST
 
@@ -515,6 +572,80 @@ START_TEST(peeking)
 }
 END_TEST
 
+/* The same tree, with the structure behind the names, cut to its first n bytes: nothing stands behind those. */
+static uint8_t *cut_tree(const uint8_t *whole, uint32_t n)
+{
+    const uint32_t head = 64, names = fdt_size_dt_strings(whole), structure = head + align_up(names, 4);
+    uint8_t *cut = calloc(1, structure + n);
+
+    memcpy(cut, whole, sizeof(struct fdt_header));
+    memcpy(cut + head, whole + fdt_off_dt_strings(whole), names);
+    memcpy(cut + structure, whole + fdt_off_dt_struct(whole), n);
+    fdt_set_totalsize(cut, structure + n);
+    fdt_set_off_mem_rsvmap(cut, 40);
+    fdt_set_off_dt_strings(cut, head);
+    fdt_set_off_dt_struct(cut, structure);
+    fdt_set_size_dt_struct(cut, n);
+    return cut;
+}
+
+/* Where the property's value ends, in the structure. */
+static uint32_t end_of(int node, const char *name)
+{
+    int len;
+    const uint8_t *value = fdt_getprop(blob, node, name, &len);
+
+    ck_assert_ptr_nonnull(value);
+    return (uint32_t)(value + len - (blob + fdt_off_dt_struct(blob)));
+}
+
+/* A kernel that is to say that its tree is cut looks there for a console: wherever that was, it finds what is left, and
+ * nothing else.  K20 B6 */
+START_TEST(cut_anywhere)
+{
+    static const char *const wanted[] = {"arm,pl011", NULL};
+    uint32_t compatible, status, path, named, whole;
+    unsigned asked = 0;
+    int uart;
+
+    root_node();
+    fdt_begin_node(blob, "chosen");
+    fdt_property_string(blob, "stdout-path", "/uart@1");
+    fdt_end_node(blob);
+    fdt_begin_node(blob, "uart@1");
+    fdt_property_string(blob, "compatible", "arm,pl011");
+    fdt_property(blob, "status", NULL, 0);
+    fdt_end_node(blob);
+    fdt_begin_node(blob, "short");
+    fdt_property(blob, "compatible", "arm,pl0", 7);
+    fdt_end_node(blob);
+    fdt_begin_node(blob, "empty");
+    fdt_property(blob, "compatible", NULL, 0);
+    fdt_end_node(blob);
+    close_tree();
+    whole = fdt_size_dt_struct(blob);
+    uart = fdt_path_offset(blob, "/uart@1");
+    compatible = end_of(uart, "compatible");
+    status = end_of(uart, "status");
+    path = end_of(fdt_path_offset(blob, "/chosen"), "stdout-path");
+    named = (uint32_t)uart + 4 + sizeof("uart@1");
+    for (uint32_t n = 0; n <= whole; n++) {
+        uint8_t *cut = cut_tree(blob, n);
+
+        if (tree_peek(cut, fdt_totalsize(cut))) {
+            asked++;
+            ck_assert_int_eq(tree_find(wanted), n >= compatible && n < status ? uart : -1);
+            ck_assert_int_eq(tree_stdout(), n >= named ? uart : -1);
+            ck_assert_int_eq(tree_text("/chosen", "stdout-path") != NULL, n >= path);
+            ck_assert_ptr_null(tree_text("/chosen", "bootargs"));
+            ck_assert_ptr_null(tree_text("/uart", "status"));
+        }
+        free(cut);
+    }
+    ck_assert_uint_gt(asked, 40);
+}
+END_TEST
+
 /* ---- what is taken for a tree ------------------------------------------------------------------------------------------ */
 
 static void judged_tree(void)
@@ -635,6 +766,8 @@ START_TEST(paths)
         {"/bus@2/uart", NULL},
         {"/bu/uart", NULL},
         {"/bus@1/uart@", NULL},
+        {"/bus@1/disk@3", NULL}, /* a unit address is all of one */
+        {"/bus@1/disk@3@4", "disk@3@4"},
         {"/bus@1/uart@2/x", NULL},
         {"/", ""},
     };
@@ -645,6 +778,8 @@ START_TEST(paths)
         root_node();
         device("bus@1", "simple-bus");
         device("uart@2", "arm,pl011");
+        fdt_end_node(blob);
+        device("disk@3@4", "x");
         fdt_end_node(blob);
         fdt_end_node(blob);
         fdt_begin_node(blob, "chosen");
@@ -711,13 +846,16 @@ int main(void)
 
     tc = tcase_create("nodes");
     tcase_add_test(tc, nodes_by_what_they_are_compatible_with);
+    tcase_add_test(tc, texts_that_are_cut);
     tcase_add_loop_test(tc, large_trees, 0, 2);
     tcase_add_test(tc, moving);
     tcase_add_test(tc, registers_through_buses);
+    tcase_add_loop_test(tc, cells_that_are_no_number, 0, 3);
     tcase_add_loop_test(tc, registers_through_impossible_buses, 0, 4);
     tcase_add_test(tc, memory_and_what_is_reserved);
     tcase_add_test(tc, the_console);
     tcase_add_test(tc, peeking);
+    tcase_add_test(tc, cut_anywhere);
     tcase_add_test(tc, walking);
     tcase_add_test(tc, paths);
     tcase_add_loop_test(tc, judged_as_by_libfdt, 0, 4);
