@@ -418,10 +418,6 @@ static void plant_far(int which)
     case 16:
         frame_entry(frame_cached_first(&cpus[0]))->kind = EXO_FRAME_USER;
         break;
-    case 17: /* ended, and said to be ready to go on */
-        a.env->state = EXO_ENV_ENDED;
-        a.vcpu->sound = a.vcpu->cpu->epoch;
-        break;
     default:
         frame_entry(paddr_to_pfn(virt_to_phys(root.env->home)))->cpus = 0;
     }
@@ -1212,6 +1208,13 @@ static const char *plant_told(int which)
     case 157:
         a.vcpu->space = (struct space *)a.env; /* an object, but no space */
         return "the space that it runs in";
+    case 158: /* ended, and said to be ready to go on, */
+        CALL_OK(env_stop, a.env_cap);
+        a.vcpu->sound = machine.cpu->epoch;
+        return "could not go on at once";
+    case 159: /* or in a space that no TLB knows */
+        actor_new(20).vcpu->sound = machine.cpu->epoch;
+        return "could not go on at once";
     default:
         ck_abort_msg("there is no violation %d", which);
     }
@@ -1246,12 +1249,12 @@ static Suite *suite(void)
     tcase_add_checked_fixture(tc, setup, NULL);
     tcase_add_loop_test(tc, finds_what_is_wrong, 0, 74);
     tcase_add_test(tc, without_translations);
-    tcase_add_loop_test(tc, says_what_is_wrong, 0, 158);
+    tcase_add_loop_test(tc, says_what_is_wrong, 0, 160);
     suite_add_tcase(s, tc);
 
     tc = tcase_create("several CPUs");
     tcase_add_checked_fixture(tc, setup_far, NULL);
-    tcase_add_loop_test(tc, finds_what_is_wrong_between_cpus, 0, 19);
+    tcase_add_loop_test(tc, finds_what_is_wrong_between_cpus, 0, 18);
     tcase_add_loop_test(tc, told_is_told, 0, 2);
     tcase_add_loop_test(tc, in_world_mode, 0, 4);
     suite_add_tcase(s, tc);

@@ -19,6 +19,7 @@
 static struct env *far_env;
 static struct vcpu *far_vcpu;
 static exo_handle_t far_env_cap;
+static uint64_t far_ram = 4 * MIB;
 
 /* An environment whose one vcpu runs on CPU 1, with pages, and capabilities of most types at known handles. */
 static void setup_far(void)
@@ -28,7 +29,7 @@ static void setup_far(void)
 
     machine.ncpus = 2;
     machine.iommu = true;
-    exo_boot();
+    exo_boot_ram(far_ram);
     machine.stay = true;
     both = (uint64_t)CALL_OK(env_create, 60, 0, 0);
     far_env_cap = (exo_handle_t)both;
@@ -78,6 +79,43 @@ START_TEST(who_has_ended_begins_nothing)
 }
 END_TEST
 
+/* The interrupt that tells its CPU comes together with one for somebody else there: that one runs, and who has ended goes into no
+ * list.  K1, K28 */
+START_TEST(interrupts_find_one_that_has_ended)
+{
+    struct vcpu *driver;
+    uint64_t both, handle;
+
+    machine_on(0);
+    both = (uint64_t)CALL_OK(env_create, 20, 0, 0);
+    CALL_OK(page_alloc, both >> 32, ACTOR_VCPU_VA, 1, EXO_WANT_ANY, RW);
+    handle = (uint64_t)CALL_OK(vcpu_create, both & UINT32_MAX, 1, both >> 32, ACTOR_VCPU_VA);
+    driver = vcpu_of(cap_at(root.env, handle));
+    driver->page->upcall_entry = UPCALL_ENTRY;
+    CALL_OK(vcpu_start, handle, 0);
+    CALL_OK(irq_bind, EXO_FIRST_IRQ, 40, handle, 5);
+    machine_on(1);
+    machine_run(driver);
+    upcall_done();
+    CALL(wait, 1 << 5, EXO_FOREVER);
+    ck_assert_ptr_eq(machine.cpu->current, far_vcpu);
+    machine.held = 2;
+    machine_on(0);
+    CALL_OK(env_stop, far_env_cap);
+    ck_assert(cpus[1].evict && machine.cpus[1].kicked);
+    machine.irq_raised |= 1ull << 40;
+    machine.held = 0;
+    machine_on(1);
+    ck_assert_ptr_eq(machine.cpu->current, driver);
+    ck_assert_int_eq(result(driver), 1 << 5);
+    ck_assert(!cpus[1].evict);
+    ck_assert_int_eq(far_vcpu->state, VCPU_STOPPED);
+    ck_assert(list_empty(&cpus[1].ready));
+    machine_on(0);
+    exo_check();
+}
+END_TEST
+
 /* ---- the last frames lie in another CPU's cache --------------------------------------------------------------------------- */
 
 #define FRESH 0x500000000ull /* no table leads there yet */
@@ -85,11 +123,10 @@ END_TEST
 static struct actor a, b;
 
 /* CPU 0's vcpus find no frame but those that CPU 1 has in its cache. */
-static void setup_scarce(void)
+static void leave_another_cache(void)
 {
     uint64_t va = 0x40000000;
 
-    setup_far();
     machine_on(1);
     CALL_OK(page_alloc, EXO_SELF_SPACE, VA + 2 * PAGE_SIZE, 12, EXO_WANT_ANY, RW);
     machine_on(0);
@@ -110,6 +147,12 @@ static void setup_scarce(void)
     ck_assert_uint_ge(machine.cpu->frames.n, 12);
     machine_on(0);
     ck_assert_uint_eq(machine.cpu->frames.n, 0);
+}
+
+static void setup_scarce(void)
+{
+    setup_far();
+    leave_another_cache();
 }
 
 static uint64_t worlds(void)
@@ -137,6 +180,81 @@ START_TEST(tables_from_another_cache)
     }
     ck_assert_uint_gt(worlds(), before);
     ck_assert_ptr_nonnull(machine_touch(FRESH, EXO_PROT_READ));
+}
+END_TEST
+
+#define RUN_VA (FRESH + EXO_LARGE_BYTES - 16 * PAGE_SIZE) /* 16 pages, and more that need another table */
+#define RUN_PAGES 20u
+
+static uint64_t run_done;
+
+static int64_t run_piece(void)
+{
+    return CALL_OK(page_alloc, EXO_SELF_SPACE, RUN_VA + run_done * PAGE_SIZE, RUN_PAGES - run_done,
+                   EXO_WANT_ANY, RW | EXO_ALLOC_CONTIG | (run_done ? (uint64_t)EXO_ALLOC_MORE : 0));
+}
+
+static void setup_scarce_run(void)
+{
+    setup_far();
+    machine_on(0);
+    CALL_OK(irq_bind, EXO_FIRST_IRQ, 40, EXO_FIRST_VCPU, 5);
+    while (run_done < 16) {
+        root.vcpu->page->events = 0;
+        CALL_OK(irq_ack, EXO_FIRST_IRQ, 40);
+        machine.irq_raised |= 1ull << 40; /* one page a call */
+        run_done += (uint64_t)run_piece();
+    }
+    leave_another_cache();
+}
+
+/* What a run holds already is not given up as the next tables are found in the world only.  K8, K22 */
+START_TEST(run_with_tables_from_another_cache)
+{
+    uint64_t before = worlds(), nfree = exo_free_frames();
+    struct binding first, last;
+
+    ck_assert_int_eq(run_piece(), (int64_t)(RUN_PAGES - run_done));
+    ck_assert_uint_gt(worlds(), before);
+    ck_assert_uint_eq(exo_free_frames(), nfree - 1);
+    ck_assert(space_lookup(root.env->home, RUN_VA, &first));
+    ck_assert(space_lookup(root.env->home, RUN_VA + (RUN_PAGES - 1) * PAGE_SIZE, &last));
+    ck_assert_uint_eq(last.pfn, first.pfn + RUN_PAGES - 1);
+}
+END_TEST
+
+static uint64_t large_left; /* pages of init's large one, which is begun at FRESH */
+
+static int64_t large_piece(void)
+{
+    const uint64_t done = EXO_LARGE_PAGES - large_left;
+
+    return CALL_OK(page_alloc, EXO_SELF_SPACE, FRESH + done * PAGE_SIZE, large_left, EXO_WANT_ANY,
+                   RW | EXO_ALLOC_LARGE | (done ? (uint64_t)EXO_ALLOC_MORE : 0));
+}
+
+static void setup_scarce_large(void)
+{
+    far_ram = 8 * MIB;
+    setup_far();
+    machine_on(0);
+    for (large_left = EXO_LARGE_PAGES; large_left > 8;)
+        large_left -= (uint64_t)large_piece();
+    leave_another_cache();
+}
+
+/* Nor is a large page given up because the tables over it are found in the world only.  K8, K22 */
+START_TEST(large_page_with_tables_from_another_cache)
+{
+    uint64_t before = worlds(), nfree = exo_free_frames();
+
+    ck_assert_uint_gt(large_left, 0);
+    ck_assert_int_eq(large_piece(), (int64_t)large_left);
+    ck_assert_uint_gt(worlds(), before);
+    ck_assert_uint_eq(exo_free_frames(), nfree - 1);
+    ck_assert_ptr_nonnull(machine_touch(FRESH + EXO_LARGE_BYTES - 8, EXO_PROT_WRITE));
+    CALL_OK(page_unmap, EXO_SELF_SPACE, FRESH, EXO_LARGE_PAGES, 0);
+    ck_assert_uint_eq(exo_free_frames(), nfree + EXO_LARGE_PAGES);
 }
 END_TEST
 
@@ -387,11 +505,16 @@ END_TEST
 /* Who has to give back gets nothing more.  K27 */
 START_TEST(nothing_more_while_the_limit_sinks)
 {
+    uint64_t child;
+
     as(&a);
     CALL_OK(page_alloc, EXO_SELF_SPACE, VA, 8, EXO_WANT_ANY, RW);
+    child = (uint64_t)CALL_OK(env_create, 5, 0, 0) & UINT32_MAX;
     as(&root);
     CALL_OK(env_limit, a.env_cap, 5, EXO_FOREVER);
     as(&a);
+    CALL_FAILS(EXO_EQUOTA, env_limit, child, 6, 0); /* nor to hand on */
+    CALL_OK(env_limit, child, 5, 0);
     CALL_FAILS(EXO_EQUOTA, page_alloc, EXO_SELF_SPACE, VA + 8 * PAGE_SIZE, 1, EXO_WANT_ANY, RW);
     CALL_OK(page_map, EXO_SELF_SPACE, VA + 8 * PAGE_SIZE, EXO_SELF_SPACE, VA, 1, RW); /* costs nothing */
     as(&root);
@@ -445,7 +568,9 @@ START_TEST(space_that_ends)
     CALL_FAILS(EXO_EDEAD, page_alloc, space, VA + PAGE_SIZE, 2, EXO_WANT_ANY, RW | EXO_ALLOC_CONTIG);
     CALL_FAILS(EXO_EDEAD, page_alloc, space, VA & ~(EXO_LARGE_BYTES - 1), EXO_LARGE_PAGES, EXO_WANT_ANY,
                RW | EXO_ALLOC_LARGE);
-    CALL_FAILS(EXO_EDEAD, page_map, space, VA + PAGE_SIZE, EXO_SELF_SPACE, EXO_FIRST_VCPU_VA, 1, 1);
+    for (uint64_t i = 0; i < 12; i++) /* beside what is left, too */
+        CALL_FAILS(EXO_EDEAD, page_map, space, VA + (i << 32) + PAGE_SIZE, EXO_SELF_SPACE, EXO_FIRST_VCPU_VA,
+                   1, 1);
     CALL_FAILS(EXO_EDEAD, asid_pin, space);
     while (CALL_OK(space_destroy, space) > 0)
         ;
@@ -1071,6 +1196,29 @@ static TCase *words_and_locks(void)
     return tc;
 }
 
+static void scarce(Suite *s)
+{
+    TCase *tc = tcase_create("scarce");
+
+    tcase_add_checked_fixture(tc, setup_scarce, exo_check);
+    tcase_set_timeout(tc, 60);
+    tcase_add_loop_test(tc, tables_from_another_cache, 0, 4);
+    tcase_add_loop_test(tc, messages_need_tables_from_another_cache, 0, 3);
+    suite_add_tcase(s, tc);
+
+    tc = tcase_create("scarce run");
+    tcase_add_checked_fixture(tc, setup_scarce_run, exo_check);
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, run_with_tables_from_another_cache);
+    suite_add_tcase(s, tc);
+
+    tc = tcase_create("scarce large");
+    tcase_add_checked_fixture(tc, setup_scarce_large, exo_check);
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, large_page_with_tables_from_another_cache);
+    suite_add_tcase(s, tc);
+}
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("edges");
@@ -1078,14 +1226,9 @@ static Suite *suite(void)
 
     tcase_add_checked_fixture(tc, setup_far, NULL);
     tcase_add_loop_test(tc, who_has_ended_begins_nothing, 0, EXO_NCALLS);
+    tcase_add_test(tc, interrupts_find_one_that_has_ended);
     suite_add_tcase(s, tc);
-
-    tc = tcase_create("scarce");
-    tcase_add_checked_fixture(tc, setup_scarce, exo_check);
-    tcase_add_loop_test(tc, tables_from_another_cache, 0, 4);
-    tcase_add_loop_test(tc, messages_need_tables_from_another_cache, 0, 3);
-    suite_add_tcase(s, tc);
-
+    scarce(s);
     tc = tcase_create("edges");
     tcase_add_checked_fixture(tc, setup, exo_check);
     tcase_add_loop_test(tc, environment_without_room_for_its_handles, 0, 2);

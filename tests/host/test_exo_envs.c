@@ -1,6 +1,7 @@
 /* Environments: life and death in every phase, accounts that outlive them.  K1 K3 K22 K29, invariant 10 */
 #include <string.h>
 
+#include "cpu.h"
 #include "exo_machine.h"
 
 #define SHARE_VA 0x30000000ull
@@ -344,6 +345,130 @@ START_TEST(first_program_ends)
 }
 END_TEST
 
+/* ---- an end that comes in pieces ------------------------------------------------------------------------------- */
+
+/* More vcpus than the call that ends them, and the way out of it, come to. */
+enum { CROWD = 60 };
+static struct actor crowd[CROWD]; /* all of one environment, not started */
+#define LAST (&crowd[CROWD - 1])
+
+static void setup_crowd(void)
+{
+    uint64_t both;
+
+    setup();
+    both = (uint64_t)CALL_OK(env_create, 3 * CROWD, 0, 0);
+    for (uint64_t i = 0; i < CROWD; i++) {
+        const uint64_t va = ACTOR_VCPU_VA + i * PAGE_SIZE;
+        struct actor *a = &crowd[i];
+
+        *a = (struct actor){.env_cap = (exo_handle_t)both, .space_cap = (exo_handle_t)(both >> 32)};
+        a->env = env_of(cap_at(root.env, a->env_cap));
+        CALL_OK(page_alloc, a->space_cap, va, 1, EXO_WANT_ANY, RW);
+        a->vcpu_cap = (exo_handle_t)CALL_OK(vcpu_create, a->env_cap, 0, a->space_cap, va);
+        a->vcpu = vcpu_of(cap_at(root.env, a->vcpu_cap));
+        a->vcpu->page->upcall_entry = UPCALL_ENTRY;
+    }
+}
+
+/* By init.  The last one has not been told, and may run no more. */
+static void end_crowd(void)
+{
+    CALL_OK(env_stop, crowd->env_cap);
+    ck_assert_int_eq(crowd[0].vcpu->state, VCPU_DEAD);
+    ck_assert_int_ne(LAST->vcpu->state, VCPU_DEAD);
+    ck_assert_ptr_eq(machine.cpu->current, root.vcpu);
+}
+
+static void crowd_is_told(void)
+{
+    for (unsigned i = 0; i < CROWD && LAST->vcpu->state != VCPU_DEAD; i++)
+        machine_advance(machine.cpu->slot_ticks / 16);
+    ck_assert_int_eq(LAST->vcpu->state, VCPU_DEAD);
+    ck_assert_uint_eq(machine.cpu->nowned, 0);
+    as(&root);
+}
+
+/* Neither started nor yielded to, answered, or given its own slot.  K1, K29 */
+START_TEST(nobody_goes_on_between_the_pieces)
+{
+    struct vcpu *last = LAST->vcpu;
+    uint64_t token = 0;
+
+    if (_i > 0)
+        actor_start(LAST);
+    if (_i == 2) {
+        uint64_t gate = (uint64_t)CALL_OK(gate_create, EXO_FIRST_VCPU, 0);
+
+        gate = (uint64_t)CALL_OK(cap_grant, LAST->env_cap, gate, EXO_RIGHT_USE);
+        as(LAST);
+        CALL(call, gate, 0, 0, 0, 0, 0, 0, EXO_FOREVER);
+        as(&root);
+        CALL(reply_wait, 0, 0, 0, 0, 0, 0, 0, 0);
+        token = (uint64_t)result(root.vcpu);
+        ck_assert_int_eq(last->state, VCPU_CALLING);
+    } else if (_i == 3) {
+        CALL_OK(slice_bind, EXO_FIRST_SLICE, machine.cpu->info->slot, LAST->vcpu_cap);
+    }
+    end_crowd();
+    if (_i == 0) {
+        CALL_FAILS(EXO_ESTATE, vcpu_start, LAST->vcpu_cap, 0);
+    } else if (_i == 1) {
+        ck_assert_int_eq(last->state, VCPU_READY);
+        CALL_FAILS(EXO_ESTATE, yield, LAST->vcpu_cap);
+    } else if (_i == 2) {
+        ck_assert_int_eq(last->state, VCPU_CALLING);
+        CALL_FAILS(EXO_ETOKEN, reply_wait, token, 0, 0, 0, 0, 0, 0, 0);
+    } else {
+        ck_assert_int_eq(last->state, VCPU_READY);
+        ck_assert_uint_eq(machine.cpu->nowned, 1);
+        CALL(yield, 0);
+    }
+    ck_assert_ptr_eq(machine.cpu->current, root.vcpu);
+    exo_check();
+    crowd_is_told();
+    ck_assert(list_empty(&root.vcpu->callers));
+}
+END_TEST
+
+/* A CPU with nothing to run does not sleep before all have been told: no time passes.  K29 */
+START_TEST(told_before_the_cpu_sleeps)
+{
+    const uint64_t time = machine.time;
+
+    for (unsigned i = 0; i < CROWD; i++)
+        if (i % 3 == 0)
+            CALL_OK(vcpu_start, crowd[i].vcpu_cap, 0);
+    CALL(wait, 1, EXO_FOREVER);
+    ck_assert_ptr_eq(machine.cpu->current, crowd[0].vcpu);
+    machine.stay = true;
+    CALL(env_exit, 0);
+    ck_assert_int_eq(machine.end, MACHINE_IDLE);
+    ck_assert_uint_eq(machine.time, time);
+    for (unsigned i = 0; i < CROWD; i++)
+        ck_assert_int_eq(crowd[i].vcpu->state, VCPU_DEAD);
+    ck_assert(list_empty(&machine.cpu->endings));
+}
+END_TEST
+
+/* Who has no place where upcalls begin is not started, and may be as soon as it has.  K24 */
+START_TEST(starts_at_an_entry_only)
+{
+    struct actor a = actor_new(64);
+    uint64_t state;
+
+    a.vcpu->page->upcall_entry = 0;
+    state = exo_state();
+    CALL_FAILS(EXO_EINVAL, vcpu_start, a.vcpu_cap, 7);
+    ck_assert_uint_eq(exo_state(), state);
+    ck_assert_int_eq(a.vcpu->state, VCPU_STOPPED);
+    a.vcpu->page->upcall_entry = UPCALL_ENTRY;
+    CALL_OK(vcpu_start, a.vcpu_cap, 7);
+    ck_assert_int_eq(a.vcpu->state, VCPU_READY);
+    ck_assert_uint_eq(a.vcpu->regs.pc, UPCALL_ENTRY);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("environments");
@@ -362,7 +487,15 @@ static Suite *suite(void)
     tcase_add_test(tc, nesting_is_bounded);
     tcase_add_loop_test(tc, accounts_wait_for_frames, 1, 5);
     tcase_add_loop_test(tc, ends_with_a_diagnosis, 0, 4);
+    tcase_add_test(tc, starts_at_an_entry_only);
     tcase_add_test(tc, first_program_ends);
+    suite_add_tcase(s, tc);
+
+    tc = tcase_create("crowds");
+    tcase_add_checked_fixture(tc, setup_crowd, exo_check);
+    tcase_set_timeout(tc, 60);
+    tcase_add_loop_test(tc, nobody_goes_on_between_the_pieces, 0, 4);
+    tcase_add_test(tc, told_before_the_cpu_sleeps);
     suite_add_tcase(s, tc);
     return s;
 }

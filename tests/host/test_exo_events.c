@@ -543,6 +543,32 @@ START_TEST(owned_slots)
 }
 END_TEST
 
+/* C1: a slot's end counts though its interrupt is still on its way: the next one is its owner's, or goes round. */
+START_TEST(slots_end_without_the_interrupt)
+{
+    const uint64_t slot = machine.cpu->slot_ticks, round = slot * CPU_SLOTS;
+    struct vcpu *next;
+
+    CALL_OK(slice_bind, EXO_FIRST_SLICE, 8, b.vcpu_cap);
+    machine_advance(round - machine.time % round + 6 * slot);
+    as(&root);
+    if (_i == 0)
+        machine_advance(slot + 1);
+    as(&root);
+    next = list_entry(machine.cpu->ready.next, struct vcpu, queue);
+    machine.held = 1;
+    machine.time += slot;
+    CALL0(null);
+    ck_assert_ptr_eq(machine.cpu->current, root.vcpu);
+    CALL(space_switch, EXO_SELF_SPACE); /* it comes by the scheduler, and no more */
+    ck_assert_ptr_eq(machine.cpu->current, _i == 0 ? b.vcpu : next);
+    ck_assert_uint_eq(machine.cpu->info->slot, _i == 0 ? 8 : 7);
+    ck_assert_int_eq(root.vcpu->state, VCPU_READY);
+    ck_assert_ptr_eq(machine.cpu->ready.prev, &root.vcpu->queue);
+    machine.held = 0;
+}
+END_TEST
+
 START_TEST(slot_errors)
 {
     uint64_t some = (uint64_t)CALL_OK(cap_grant, EXO_SELF_ENV, EXO_FIRST_SLICE, EXO_RIGHT_USE, 8, 4);
@@ -782,6 +808,7 @@ static Suite *suite(void)
     tcase_add_test(tc, fp_stays_away);
     tcase_add_test(tc, round_robin);
     tcase_add_test(tc, owned_slots);
+    tcase_add_loop_test(tc, slots_end_without_the_interrupt, 0, 2);
     tcase_add_test(tc, slot_errors);
     tcase_add_test(tc, tickless);
     tcase_add_test(tc, one_tick_for_who_is_left);

@@ -711,6 +711,91 @@ START_TEST(K8_answers_with_capabilities_take_the_world)
 }
 END_TEST
 
+/* ---- fast paths ------------------------------------------------------------------------------------------- */
+
+static uint64_t seen[2][128];
+static unsigned nseen[2];
+
+static void see(unsigned way, uint64_t value)
+{
+    ck_assert_uint_lt(nseen[way], ARRAY_LEN(seen[way]));
+    seen[way][nseen[way]++] = value;
+}
+
+/* Who runs, with which words; the name in a token, without its number. */
+static void see_words(unsigned way)
+{
+    const struct vcpu *vcpu = machine.cpu->current;
+
+    see(way, vcpu_frame(vcpu));
+    see(way, result(vcpu) < 0 ? x(vcpu, 0) : x(vcpu, 0) & UINT32_MAX);
+    for (unsigned i = 1; i < 8; i++)
+        see(way, x(vcpu, i));
+    see(way, client.vcpu->state);
+    see(way, server.vcpu->state);
+    see(way, machine.on->asid);
+}
+
+static void see_page(unsigned way, uint64_t va)
+{
+    struct binding b = {0};
+
+    see(way, space_lookup(client.env->home, va, &b));
+    see(way, (uint64_t)b.prot << 8 | b.max);
+    see(way, b.pfn ? frame_entry(b.pfn)->refs : 0);
+    see(way, machine_touch(va, EXO_PROT_WRITE) != NULL);
+    if (machine_in_upcall(client.vcpu))
+        upcall_done();
+    see(way, exo_free_frames());
+}
+
+/* What has a fast path, once each: from the client, which is current, while the server receives. */
+static void go(unsigned way, uint64_t own, uint64_t beside)
+{
+    CALL(call, gate, 1, 2, 3, 4, 5, 6, EXO_FOREVER);
+    see_words(way);
+    CALL(reply_wait, server.vcpu->regs.x[0], 7, 8, 9, 10, 11, 12, EXO_FOREVER);
+    see_words(way);
+    CALL(yield, beside); /* in the same space */
+    see_words(way);
+    CALL(yield, own);
+    see_words(way);
+    see(way, (uint64_t)CALL(page_map, EXO_SELF_SPACE, VA + PAGE_SIZE, EXO_SELF_SPACE, VA, 1, RW));
+    see_page(way, VA + PAGE_SIZE);
+    see(way, (uint64_t)CALL(page_protect, EXO_SELF_SPACE, VA + PAGE_SIZE, 1, EXO_PROT_READ));
+    see_page(way, VA + PAGE_SIZE);
+    see(way, (uint64_t)CALL(page_unmap, EXO_SELF_SPACE, VA + PAGE_SIZE, 1, 0));
+    see_page(way, VA + PAGE_SIZE);
+    ck_assert_ptr_eq(machine.cpu->current, client.vcpu);
+}
+
+/* What a fast path does, the long way does.  I1, K13, K15 */
+START_TEST(both_ways_do_the_same)
+{
+    uint64_t own = (uint64_t)CALL_OK(cap_grant, client.env_cap, client.vcpu_cap, EXO_RIGHT_USE);
+    exo_handle_t beside;
+    struct vcpu *other;
+
+    as(&server);
+    CALL(reply_wait, 0, 0, 0, 0, 0, 0, 0, EXO_FOREVER);
+    as(&client);
+    CALL_OK(page_alloc, EXO_SELF_SPACE, VA, 1, EXO_WANT_ANY, RW);
+    other = actor_vcpu(VA + 2 * PAGE_SIZE, &beside);
+    for (unsigned way = 0; way < 2; way++) {
+        machine.no_fast_paths = way;
+        go(way, own, beside);
+        exo_check();
+    }
+    ck_assert_int_eq(other->state, VCPU_READY);
+    ck_assert_uint_eq(seen[0][0], vcpu_frame(server.vcpu));
+    ck_assert_uint_gt(nseen[0], 60);
+    ck_assert_uint_eq(nseen[0], nseen[1]);
+    for (unsigned i = 0; i < nseen[0]; i++)
+        ck_assert_msg(seen[0][i] == seen[1][i], "%u: %lx, %lx", i, (unsigned long)seen[0][i],
+                      (unsigned long)seen[1][i]);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("exact");
@@ -741,6 +826,7 @@ static Suite *suite(void)
     tcase_add_test(tc, K13_epochs_end_with_the_last_lazy_one);
     tcase_add_test(tc, K18_lines_that_are_not_there);
     tcase_add_test(tc, K18_lines_go_in_pieces);
+    tcase_add_test(tc, both_ways_do_the_same);
     suite_add_tcase(s, tc);
 
     tc = tcase_create("cpus");

@@ -208,6 +208,7 @@ END_TEST
 
 START_TEST(wanted_frames)
 {
+    const uint64_t below_1g = 30u << EXO_ALLOC_LIMIT_SHIFT, below_2g = 31u << EXO_ALLOC_LIMIT_SHIFT;
     uint64_t last = system_info->first_frame + system_info->nframes - 1;
 
     CALL_FAILS(EXO_EINVAL, page_alloc, EXO_SELF_SPACE, 0x200000, 1, system_info->first_frame - 1, RW);
@@ -220,6 +221,10 @@ START_TEST(wanted_frames)
     ck_assert_uint_eq(frame_entry((pfn_t)last)->kind, EXO_FRAME_USER);
     CALL_FAILS(EXO_EBUSY, page_alloc, EXO_SELF_SPACE, 0x300000, 1, last, RW);
     CALL_FAILS(EXO_EBUSY, page_alloc, EXO_SELF_SPACE, 0x300000, 2, last - 1, RW); /* all or nothing */
+    /* By number and below a limit: both hold. */
+    CALL_FAILS(EXO_EINVAL, page_alloc, EXO_SELF_SPACE, 0x300000, 1, last - 1, RW | below_1g);
+    ck_assert_int_eq(CALL(page_alloc, EXO_SELF_SPACE, 0x300000, 1, last - 1, RW | below_2g), 1);
+    CALL_OK(page_unmap, EXO_SELF_SPACE, 0x300000, 1);
     ck_assert_uint_eq(frame_entry((pfn_t)last - 1)->kind, EXO_FRAME_FREE);
 }
 END_TEST
@@ -636,6 +641,40 @@ START_TEST(audit_of_leaves)
 }
 END_TEST
 
+/* ---- memory that begins in the midst of a block ---------------------------------------------------------------- */
+
+#define BEFORE (2ull << 20)
+
+static void setup_midst(void)
+{
+    struct exo_tree tree = {.memory = {{RAM_BASE - BEFORE, BEFORE + (4 << 20)}}, .nmemory = 1};
+
+    exo_image_make(&exo_image, 4 << 20);
+    exo_image.ram[0] = tree.memory[0];
+    tree.initrd = (struct exo_range){exo_image.bundle_base, exo_image.bundle_len};
+    exo_tree_make(&exo_image, &tree);
+    exo_boot_image();
+    account = &root.env->owner.account;
+}
+
+/* By number, a frame there is found where it is free, and refused where it is not.  K8 */
+START_TEST(wanted_near_the_beginning)
+{
+    const pfn_t first = (RAM_BASE - BEFORE) >> PAGE_SHIFT, last = first + (BEFORE >> PAGE_SHIFT) - 1;
+
+    ck_assert_uint_eq(system_info->first_frame, first);
+    for (pfn_t pfn = last - 3; pfn <= last; pfn++) {
+        ck_assert(is_free(pfn));
+        CALL_OK(page_alloc, EXO_SELF_SPACE, 0x200000, 1, pfn, RW);
+        ck_assert(!is_free(pfn));
+        CALL_FAILS(EXO_EBUSY, page_alloc, EXO_SELF_SPACE, 0x300000, 1, pfn, RW);
+        CALL_FAILS(EXO_EINVAL, page_alloc, EXO_SELF_SPACE, 0x300000, 1, first - 1, RW);
+        exo_check();
+        CALL_OK(page_unmap, EXO_SELF_SPACE, 0x200000, 1);
+    }
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("frames");
@@ -664,6 +703,12 @@ static Suite *suite(void)
     tcase_add_test(tc, unwritten_entries_are_not_believed);
     tcase_add_test(tc, reclaimed_without_entries);
     tcase_add_loop_test(tc, audit_of_leaves, 0, 3);
+    suite_add_tcase(s, tc);
+
+    tc = tcase_create("midst");
+    tcase_add_checked_fixture(tc, setup_midst, exo_check);
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, wanted_near_the_beginning);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -277,6 +277,26 @@ START_TEST(events_end_receiving)
 }
 END_TEST
 
+/* An answer is given though events wait, and then who answered goes on: to look at them, not to wait.  I1, K28 */
+START_TEST(events_end_receiving_after_an_answer)
+{
+    uint64_t event = (uint64_t)CALL_OK(event_create, server.vcpu_cap, 2), token;
+
+    server.vcpu->page->upcall_events = 2;
+    server.vcpu->page->upcall_masked = 1;
+    token = called(0, EXO_FOREVER);
+    as(&root);
+    CALL_OK(signal, event, 2);
+    as(&server);
+    REPLY(token, 21, 22, 23, 24, 25, 26, EXO_FOREVER);
+    ck_assert_int_eq(result(client.vcpu), 0);
+    ck_assert_uint_eq(x(client.vcpu, 1), 21);
+    ck_assert_int_eq(result(server.vcpu), 0); /* no token */
+    ck_assert_int_ne(server.vcpu->state, VCPU_RECEIVING);
+    ck_assert_int_ne(client.vcpu->state, VCPU_CALLING);
+}
+END_TEST
+
 /* An upcall in the middle of a call keeps the call's result. */
 START_TEST(upcall_after_a_call)
 {
@@ -698,6 +718,7 @@ static Suite *suite(void)
     tcase_add_test(tc, receiving_times_out);
     tcase_add_loop_test(tc, interruptible, 0, 4);
     tcase_add_test(tc, events_end_receiving);
+    tcase_add_test(tc, events_end_receiving_after_an_answer);
     tcase_add_test(tc, upcall_after_a_call);
     tcase_add_test(tc, pages_and_a_cap);
     tcase_add_loop_test(tc, transfers_fail_whole, 0, 15);

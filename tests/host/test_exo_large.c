@@ -359,6 +359,35 @@ END_TEST
 /* ---- changing ---------------------------------------------------------------------------------------------------- */
 
 /* K13: no TLB holds what it was. */
+/* Its space is being destroyed meanwhile: it is zeroed, and never bound; nor is a copy of another one.  K29 */
+START_TEST(space_ends_in_the_midst)
+{
+    uint64_t before = exo_free_frames(), space = (uint64_t)CALL_OK(space_create, 0), done = 0;
+    int64_t rc = 1;
+
+    LARGE_OK(EXO_SELF_SPACE, VA);
+    for (uint64_t i = 0; i < 12; i++)
+        CALL_OK(page_alloc, space, i << 32, 1, EXO_WANT_ANY, RW);
+    done = (uint64_t)CALL_OK(page_alloc, space, VA, N, EXO_WANT_ANY, LARGE);
+    ck_assert_int_gt(CALL_OK(space_destroy, space), 0);
+    CALL_FAILS(EXO_EDEAD, page_map, space, VA + BYTES, EXO_SELF_SPACE, VA, N, RW);
+    for (; rc > 0; done += (uint64_t)rc) {
+        rc = CALL(page_alloc, space, VA + done * PAGE_SIZE, N - done, EXO_WANT_ANY, MORE);
+        if (rc < 0)
+            break;
+        ck_assert_uint_lt(done + (uint64_t)rc, N);
+    }
+    ck_assert_int_eq(rc, -EXO_EDEAD);
+    CALL_FAILS(EXO_ESTATE, page_alloc, space, VA + done * PAGE_SIZE, N - done, EXO_WANT_ANY, MORE);
+    exo_check();
+    while (CALL_OK(space_destroy, space))
+        ;
+    CALL_OK(cap_drop, space);
+    CALL_OK(page_unmap, EXO_SELF_SPACE, VA, N);
+    ck_assert_uint_eq(exo_free_frames(), before);
+}
+END_TEST
+
 START_TEST(protect_and_unmap)
 {
     uint8_t *at;
@@ -627,6 +656,24 @@ START_TEST(lazy_changes)
         ck_assert_ptr_null(machine_touch(VA + 200 * PAGE_SIZE, EXO_PROT_READ));
         upcall_done();
     }
+}
+END_TEST
+
+/* In a space that no TLB holds a lazy change is over at once: the frames go to others without a flush.  K13 */
+START_TEST(lazy_where_nobody_looks)
+{
+    uint64_t space = (uint64_t)CALL_OK(space_create, 0), flushes;
+    struct binding b;
+
+    LARGE_OK(space, VA);
+    ck_assert(lookup(space, VA, &b));
+    flushes = tlb_flushes();
+    ck_assert_int_eq(CALL(page_protect, space, VA, N, EXO_PROT_READ | EXO_LAZY), N);
+    ck_assert_int_eq(CALL(page_unmap, space, VA, N, EXO_LAZY), N);
+    ck_assert(!frame_is_stale(b.pfn));
+    ck_assert_uint_eq(frame_entry(b.pfn)->kind, EXO_FRAME_FREE);
+    ck_assert_int_eq(large(EXO_SELF_SPACE, VA, b.pfn, LARGE), 0);
+    ck_assert_uint_eq(tlb_flushes(), flushes);
 }
 END_TEST
 
@@ -1062,6 +1109,7 @@ static Suite *suite(void)
     tcase_add_test(tc, fragmented);
     tcase_add_loop_test(tc, made_in_pieces, 0, 12);
     tcase_add_test(tc, killed_in_the_midst);
+    tcase_add_test(tc, space_ends_in_the_midst);
     tcase_add_test(tc, protect_and_unmap);
     tcase_add_test(tc, shared);
     tcase_add_loop_test(tc, parts, 0, 2);
@@ -1070,6 +1118,7 @@ static Suite *suite(void)
     tcase_add_test(tc, sent_by_message);
     tcase_add_test(tc, tables_window);
     tcase_add_loop_test(tc, lazy_changes, 0, 6);
+    tcase_add_test(tc, lazy_where_nobody_looks);
     tcase_add_test(tc, stale_small_page);
     tcase_add_test(tc, lazy_part);
     tcase_add_loop_test(tc, audit_finds, 0, 14);

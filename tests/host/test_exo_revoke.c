@@ -348,6 +348,31 @@ START_TEST(changing_lists)
 }
 END_TEST
 
+/* A list whose first range always ends a little further away: as many pieces as a sound list could need, and no more. */
+START_TEST(lists_without_an_end)
+{
+    struct exo_victim *victim = &a.vcpu->page->victims[0];
+    uint64_t limit, steps;
+
+    has(&a, FAR, 4);
+    limit = in_use(&a) - 3;
+    VICTIM(&a, 0, FAR + 8 * PAGE_SIZE, 500);
+    ck_assert_int_gt(CALL(env_limit, a.env_cap, limit, 0), 0);
+    steps = a.env->revocation.steps;
+    ck_assert_uint_gt(steps, in_use(&a));
+    exo_later(machine.time + 10000);
+    for (uint64_t i = 0; i < steps; i++) {
+        ck_assert_int_gt(CALL(env_limit, a.env_cap, limit, 0), 0);
+        ck_assert_int_eq(a.env->state, EXO_ENV_ALIVE);
+        *victim = (struct exo_victim){FAR + (8ull - victim->taken) * PAGE_SIZE, victim->taken + 500, 0};
+    }
+    ck_assert_int_gt(CALL(env_limit, a.env_cap, limit, 0), 0);
+    ck_assert(ended_revoked(&a));
+    ck_assert_uint_eq(nbound(&a, FAR, 4), 4);
+    all_gone();
+}
+END_TEST
+
 /* A victim far away in a range that is nearly empty: each call stays short, and it is found. */
 START_TEST(sparse_victims)
 {
@@ -647,6 +672,8 @@ START_TEST(no_sharing_meanwhile)
     upcall_done();
     CALL_FAILS(EXO_EBUSY, page_map, EXO_SELF_SPACE, VA, EXO_SELF_SPACE, FAR, 1, RW);
     CALL_FAILS(EXO_EBUSY, page_map, EXO_SELF_SPACE, VA, EXO_SELF_SPACE, FAR, 2, RW); /* all or nothing */
+    CALL_FAILS(EXO_EBUSY, page_map, EXO_SELF_SPACE, FAR + 2 * PAGE_SIZE, EXO_SELF_SPACE, FAR, 1, RW);
+    ck_assert(!bound(&b, FAR + 2 * PAGE_SIZE));
     CALL_FAILS(EXO_EBUSY, page_map, space, FAR, EXO_SELF_SPACE, FAR, 1, RW);
     CALL_FAILS(EXO_EBUSY, page_map, into_c, FAR, EXO_SELF_SPACE, FAR, 1, RW);
     CALL_FAILS(EXO_EBUSY, vcpu_create, EXO_SELF_ENV, 0, EXO_SELF_SPACE, FAR);
@@ -659,6 +686,7 @@ START_TEST(no_sharing_meanwhile)
     ck_assert_int_eq(CALL(call, gate | EXO_MSG_PAGES, 0, 0, 0, 0, 0, 0, EXO_FOREVER), -EXO_EBUSY);
     as(&a);
     CALL_OK(page_map, EXO_SELF_SPACE, FAR, EXO_SELF_SPACE, VA, 1, RW); /* its own it may bind as it likes */
+    CALL_OK(page_map, EXO_SELF_SPACE, FAR + PAGE_SIZE, EXO_SELF_SPACE, VA, 1, RW);
     as(&root);
     CALL_OK(page_map, EXO_SELF_SPACE, FAR, b.space_cap, FAR, 1, RW); /* and so may who pays for it */
     as(&a);
@@ -734,6 +762,7 @@ START_TEST(pinned_by_a_vcpu)
     exo_check();
     as(&c);
     ck_assert_int_eq(result(c.vcpu), -EXO_EDEAD);
+    ck_assert_int_eq(reclaim(1, 0), EXO_RECLAIM_DONE); /* who has no page any more has none of these */
     as(&root);
     CALL_OK(cap_drop, mine);
     all_gone();
@@ -750,6 +779,49 @@ START_TEST(own_vcpu_page)
     CALL_OK(vcpu_create, EXO_SELF_ENV, 0, EXO_SELF_SPACE, VA);
     ck_assert_int_eq(reclaim(1, 0), EXO_RECLAIM_DONE);
     ck_assert_uint_eq(refs(&a, VA), 2);
+    all_gone();
+}
+END_TEST
+
+/* However often pages were reclaimed: 0 is no mark. */
+START_TEST(reclaims_without_number)
+{
+    a.env->nreclaims = UINT32_MAX;
+    shared(1);
+    ck_assert_int_eq(CALL(page_reclaim, EXO_SELF_SPACE, VA, 1, EXO_FOREVER), EXO_RECLAIM_MORE);
+    ck_assert_uint_eq(a.env->owner.account.reclaim, 1);
+    ck_assert_int_eq(reclaim(1, EXO_FOREVER), EXO_RECLAIM_ASKED);
+    as(&b);
+    upcall_done();
+    CALL_FAILS(EXO_EBUSY, page_map, EXO_SELF_SPACE, FAR + PAGE_SIZE, EXO_SELF_SPACE, FAR, 1, RW);
+    CALL_OK(page_unmap, EXO_SELF_SPACE, FAR, 1, 0);
+    ck_assert_int_eq(reclaim(1, EXO_FOREVER), EXO_RECLAIM_DONE);
+    all_gone();
+}
+END_TEST
+
+/* The space that was named is gone, and another one stands in its frame: that one was not named.  K21 */
+START_TEST(another_space_in_its_place)
+{
+    uint64_t spaces[2];
+    pfn_t where[2];
+
+    as(&a);
+    for (unsigned i = 0; i < 2; i++) {
+        spaces[i] = (uint64_t)CALL_OK(space_create, 0);
+        where[i] = cap_at(a.env, spaces[i])->object;
+        CALL_OK(page_alloc, spaces[i], VA, 1, EXO_WANT_ANY, RW);
+        if (i == 0) {
+            ck_assert_int_eq(CALL(page_reclaim, spaces[0], VA, 1, 0), EXO_RECLAIM_MORE);
+            CALL_OK(page_unmap, spaces[0], VA, 1, 0);
+            while (CALL_OK(space_destroy, spaces[0]))
+                ;
+        }
+    }
+    ck_assert_uint_eq(where[0], where[1]);
+    CALL_FAILS(EXO_EBUSY, page_reclaim, spaces[1], VA, 1, 0);
+    CALL_OK(page_reclaim, spaces[1], VA, 0, 0);
+    ck_assert_int_eq(CALL(page_reclaim, spaces[1], VA, 1, 0), EXO_RECLAIM_MORE);
     all_gone();
 }
 END_TEST
@@ -1035,6 +1107,25 @@ START_TEST(an_unwilling_driver)
 }
 END_TEST
 
+/* What the caller's own device reaches is its own matter. */
+START_TEST(own_devices_keep)
+{
+    uint64_t dma = (uint64_t)CALL_OK(cap_grant, a.env_cap, EXO_FIRST_DMA, EXO_RIGHT_USE, STREAM, 1);
+
+    shared(1);
+    domain = (uint64_t)CALL_OK(dma_open, dma, STREAM);
+    ck_assert_int_eq(CALL(dma_bind, domain, IOVA, EXO_SELF_SPACE, VA, 1, RW), 1);
+    ck_assert_int_eq(reclaim(1, 0), EXO_RECLAIM_ASKED);
+    exo_later(machine.time + NOTICE);
+    while (reclaim(1, 0) != EXO_RECLAIM_DONE)
+        ;
+    ck_assert(!bound(&b, FAR));
+    ck_assert_ptr_nonnull(machine_dma(STREAM, IOVA, EXO_PROT_WRITE));
+    ck_assert_uint_eq(refs(&a, VA), 2);
+    all_gone();
+}
+END_TEST
+
 START_TEST(no_device_gets_it_meanwhile)
 {
     pinned(1);
@@ -1082,6 +1173,7 @@ static Suite *suite(void)
     tcase_add_test(tc, refuses_and_ends);
     tcase_add_loop_test(tc, hostile_lists, 0, 6);
     tcase_add_loop_test(tc, changing_lists, 0, 20);
+    tcase_add_test(tc, lists_without_an_end);
     tcase_add_test(tc, sparse_victims);
     tcase_add_test(tc, pending_while_masked);
     tcase_add_loop_test(tc, wakes_who_waits, 0, 5);
@@ -1096,6 +1188,8 @@ static Suite *suite(void)
     tcase_add_test(tc, several_holders);
     tcase_add_test(tc, pinned_by_a_vcpu);
     tcase_add_test(tc, own_vcpu_page);
+    tcase_add_test(tc, reclaims_without_number);
+    tcase_add_test(tc, another_space_in_its_place);
     tcase_add_test(tc, lazily_let_go);
     tcase_add_test(tc, dead_holders);
     tcase_add_test(tc, ancestors_keep);
@@ -1108,6 +1202,7 @@ static Suite *suite(void)
     tcase_add_checked_fixture(tc, setup_iommu, exo_check);
     tcase_add_test(tc, a_driver_lets_go);
     tcase_add_test(tc, an_unwilling_driver);
+    tcase_add_test(tc, own_devices_keep);
     tcase_add_test(tc, no_device_gets_it_meanwhile);
     tcase_add_test(tc, a_device_that_cannot_be_stopped);
     suite_add_tcase(s, tc);

@@ -221,6 +221,7 @@ END_TEST
 START_TEST(device_pages)
 {
     uint64_t ram = RAM_BASE, free_before = exo_free_frames(), tables;
+    struct binding b;
 
     CALL_FAILS(EXO_ERANGE, mmio_map, EXO_FIRST_MMIO, EXO_SELF_SPACE, VA, ram, 1, 3);
     CALL_FAILS(EXO_ERANGE, mmio_map, EXO_FIRST_MMIO, EXO_SELF_SPACE, VA, ram - PAGE_SIZE, 2, 3);
@@ -235,6 +236,10 @@ START_TEST(device_pages)
     tables = free_before - exo_free_frames();
     CALL_FAILS(EXO_ERIGHTS, page_protect, EXO_SELF_SPACE, VA, 1, 3);
     ck_assert_int_eq(CALL(page_map, EXO_SELF_SPACE, VA + 8 * PAGE_SIZE, EXO_SELF_SPACE, VA, 2, 1), 2);
+    CALL_FAILS(EXO_ERIGHTS, page_map, EXO_SELF_SPACE, VA + 10 * PAGE_SIZE, EXO_SELF_SPACE, VA, 1, RW);
+    ck_assert_int_eq(CALL(page_map, EXO_SELF_SPACE, VA + 10 * PAGE_SIZE, EXO_SELF_SPACE, VA, 1, 1), 1);
+    ck_assert(bound(VA + 10 * PAGE_SIZE, &b) && b.memory == MEMORY_DEVICE &&
+              b.pfn == 0x9000000 >> PAGE_SHIFT);
     ck_assert_int_eq(CALL(page_unmap, EXO_SELF_SPACE, VA, 64), 64);
     ck_assert_uint_eq(exo_free_frames(), free_before);
     ck_assert_uint_gt(tables, 0);
@@ -427,6 +432,30 @@ START_TEST(lazy_until_synced)
     CALL_FAILS(EXO_EHANDLE, tlb_sync, 0, VA, 1);
     ck_assert_int_eq(CALL(tlb_sync, EXO_SELF_SPACE, VA, 1 << 20), 0); /* a large one: all of the space */
     ck_assert_int_eq(CALL(tlb_sync, EXO_SELF_SPACE, VA, 0), 0);
+}
+END_TEST
+
+/* K13: lazily or not, what no TLB can hold is nothing to wait for, or to flush. */
+START_TEST(lazy_where_nobody_looks)
+{
+    uint64_t space = (uint64_t)CALL_OK(space_create, 0), flushes;
+    struct space *s = frame_address(cap_at(root.env, space)->object);
+    struct binding b;
+
+    CALL_OK(page_alloc, space, VA, 4, EXO_WANT_ANY, RW);
+    ck_assert(space_lookup(s, VA + PAGE_SIZE, &b));
+    CALL_OK(page_map, EXO_SELF_SPACE, VA, space, VA + PAGE_SIZE, 1, RW);
+    flushes = tlb_flushes();
+    ck_assert_int_eq(CALL(page_protect, space, VA, 2, EXO_PROT_READ | EXO_LAZY), 2);
+    ck_assert(!tlb_lazy_any(&s->lazy));
+    ck_assert_int_eq(CALL(page_unmap, space, VA + PAGE_SIZE, 2, EXO_LAZY), 2);
+    ck_assert(!tlb_lazy_any(&s->lazy));
+    ck_assert(!frame_is_stale(b.pfn));
+    CALL_OK(page_alloc, space, VA + PAGE_SIZE, 2, EXO_WANT_ANY, RW);
+    ck_assert_uint_eq(tlb_flushes(), flushes);
+    ck_assert(space_lookup(s, VA, &b) && b.prot == EXO_PROT_READ);
+    CALL_OK(space_switch, space);
+    ck_assert_ptr_null(machine_touch(VA, EXO_PROT_WRITE));
 }
 END_TEST
 
@@ -668,6 +697,7 @@ static Suite *suite(void)
     tcase_add_test(tc, asids_roll_over);
     tcase_add_test(tc, destroyed_space_leaves_nothing);
     tcase_add_test(tc, lazy_until_synced);
+    tcase_add_test(tc, lazy_where_nobody_looks);
     tcase_add_loop_test(tc, stale_frames_are_not_handed_out, 0, 2);
     tcase_add_test(tc, vcpu_changes_spaces);
     tcase_add_loop_test(tc, pinned_asids_stay, 0, 4);

@@ -775,6 +775,72 @@ START_TEST(ring_is_reclaimed)
 }
 END_TEST
 
+/* K18: whose ring it is has ended, and his CPU still writes it: nobody is asked, and the page comes once that CPU has stopped. */
+START_TEST(ring_is_reclaimed_from_the_dead)
+{
+    uint64_t handle = (uint64_t)CALL_OK(cap_grant, a.env_cap, EXO_FIRST_TRACE, EXO_RIGHT_READ);
+    uint64_t time;
+    int64_t rc;
+
+    pages(2);
+    CALL_OK(page_map, a.space_cap, RING_VA, EXO_SELF_SPACE, RING_VA, 2, RW);
+    as(&a);
+    CALL_OK(trace_bind, handle, 1, EXO_SELF_SPACE, RING_VA, 2);
+    CALL_OK(trace_control, handle, 1, EXO_TRACE_ON);
+    CALL_OK(page_unmap, EXO_SELF_SPACE, RING_VA, 2, 0);
+    machine_on(1);
+    machine_on(0);
+    as(&root);
+    time = machine.time;
+    CALL_OK(env_stop, a.env_cap);
+    ck_assert(cpus[1].traced && cpus[1].trace.owner == a.env);
+    for (unsigned i = 0; i < 200; i++) {
+        rc = CALL(page_reclaim, EXO_SELF_SPACE, RING_VA, 1, EXO_FOREVER);
+        ck_assert_int_eq(rc, EXO_RECLAIM_MORE);
+    }
+    machine_on(1);
+    ck_assert(!cpus[1].traced);
+    machine_on(0);
+    while ((rc = CALL(page_reclaim, EXO_SELF_SPACE, RING_VA, 1, EXO_FOREVER)) == EXO_RECLAIM_MORE)
+        ;
+    ck_assert_int_eq(rc, EXO_RECLAIM_DONE);
+    ck_assert_ptr_null(cpus[1].trace.owner);
+    ck_assert_uint_lt(machine.time - time, EXO_RECLAIM_NOTICE_US);
+}
+END_TEST
+
+/* Pages of one's own ring one may ask back: nobody else has them, and it goes on. */
+START_TEST(own_ring_stays)
+{
+    const struct cpu_trace *trace = &machine.cpu->trace;
+    uint64_t written;
+    int64_t rc;
+
+    trace_on(2);
+    while ((rc = CALL(page_reclaim, EXO_SELF_SPACE, RING_VA, 1, 0)) == EXO_RECLAIM_MORE)
+        ;
+    ck_assert_int_eq(rc, EXO_RECLAIM_DONE);
+    ck_assert(machine.cpu->traced && trace->owner == root.env && trace->npages == 2);
+    written = ring()->written;
+    CALL0(null);
+    ck_assert_uint_gt(ring()->written, written);
+}
+END_TEST
+
+/* However often tracing was turned on: an entry of an earlier time has no return in this one, and this one's have. */
+START_TEST(sessions_without_number)
+{
+    machine.cpu->trace.session = UINT32_MAX;
+    trace_on(2);
+    ck_assert_uint_eq(machine.cpu->trace.session, 1);
+    CALL0(null);
+    IS_SWITCH(root.vcpu);
+    IS_CALL(root.vcpu, null, 0, 0);
+    IS_RETURN(root.vcpu, 0);
+    no_more();
+}
+END_TEST
+
 /* Of two interrupts in one entry the first has ended when the second comes. */
 START_TEST(two_interrupts_at_once)
 {
@@ -874,6 +940,9 @@ static Suite *suite(void)
     tcase_add_test(tc, a_sleeping_cpu);
     tcase_add_test(tc, owner_ends_elsewhere);
     tcase_add_test(tc, ring_is_reclaimed);
+    tcase_add_test(tc, ring_is_reclaimed_from_the_dead);
+    tcase_add_test(tc, own_ring_stays);
+    tcase_add_test(tc, sessions_without_number);
     suite_add_tcase(s, tc);
     return s;
 }
