@@ -724,6 +724,8 @@ static Suite *suite(void)
     Suite *s = suite_create("dma");
     TCase *with = tcase_create("with an IOMMU"), *without = tcase_create("without");
 
+    tcase_set_timeout(with, 60);
+    tcase_set_timeout(without, 60);
     tcase_add_checked_fixture(with, setup, exo_check);
     tcase_add_test(with, K18_a_device_reaches_what_is_bound);
     tcase_add_test(with, K18_a_device_reaches_nothing_else);

@@ -1110,6 +1110,7 @@ static Suite *suite(void)
     suite_add_tcase(s, tc);
 
     tc = tcase_create("locks");
+    tcase_set_timeout(tc, 60);
     tcase_add_checked_fixture(tc, boot, NULL);
     tcase_add_loop_test(tc, misused_locks_are_told, 0, 9);
     tcase_add_test(tc, used_locks_are_free_again);
