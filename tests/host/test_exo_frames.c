@@ -675,6 +675,27 @@ START_TEST(wanted_near_the_beginning)
 }
 END_TEST
 
+/* Pages of the image are given back: those that are the kernel's, once, and what others have beside them is not.  K9 */
+START_TEST(kernel_gives_back)
+{
+    const pfn_t first = (RAM_BASE >> PAGE_SHIFT) + 1;
+    const uint64_t n = (IMAGE_LEN >> PAGE_SHIFT) - 1, before = exo_free_frames();
+
+    ck_assert_uint_eq(frames_count(first, n, EXO_FRAME_KERNEL), n);
+    ck_assert_uint_eq(frames_count(0, 1, EXO_FRAME_KERNEL), 0); /* no memory */
+    frames_give(first + 3, 2);
+    ck_assert_uint_eq(exo_free_frames(), before + 2);
+    frames_give(first - 1, 0);
+    frames_give(first, n);
+    frames_give(first, n);
+    frames_give(0, 1);
+    frames_give(root.vcpu->page_pfn, 1);
+    ck_assert_uint_eq(exo_free_frames(), before + n);
+    ck_assert_uint_eq(frames_count(first, n, EXO_FRAME_KERNEL), 0);
+    ck_assert_uint_eq(frames_count(first - 1, n + 1, EXO_FRAME_FREE), n);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("frames");
@@ -683,6 +704,7 @@ static Suite *suite(void)
     tcase_add_checked_fixture(tc, setup, exo_check);
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, against_oracle, 0, 6);
+    tcase_add_test(tc, kernel_gives_back);
     tcase_add_test(tc, until_nothing_is_left);
     tcase_add_test(tc, wanted_frames);
     tcase_add_test(tc, contiguous);
