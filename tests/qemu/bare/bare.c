@@ -267,15 +267,28 @@ int program_bind(exo_handle_t space)
     return rc < 0 ? (int)rc : 0;
 }
 
+int64_t pages_alloc(exo_handle_t space, uint64_t va, uint64_t npages)
+{
+    while (npages) {
+        int64_t n = exo_page_alloc(space, va, npages, EXO_WANT_ANY, EXO_PROT_READ | EXO_PROT_WRITE);
+
+        if (n < 0)
+            return n;
+        va += (uint64_t)n * PAGE_SIZE;
+        npages -= (uint64_t)n;
+    }
+    return 0;
+}
+
 static int furnish(struct peer *p)
 {
     uint64_t page = PEER_VA(p->slot), stack = page + 16 * PAGE_SIZE;
     int64_t rc = program_bind(p->space);
 
     if (rc >= 0)
-        rc = exo_page_alloc(p->space, stack, PEER_STACK_PAGES, EXO_WANT_ANY, EXO_PROT_READ | EXO_PROT_WRITE);
+        rc = pages_alloc(p->space, stack, PEER_STACK_PAGES);
     if (rc >= 0)
-        rc = exo_page_alloc(p->space, page, 1, EXO_WANT_ANY, EXO_PROT_READ | EXO_PROT_WRITE);
+        rc = pages_alloc(p->space, page, 1);
     if (rc >= 0)
         rc = exo_page_map(EXO_SELF_SPACE, page, p->space, page, 1, EXO_PROT_READ | EXO_PROT_WRITE);
     if (rc < 0)

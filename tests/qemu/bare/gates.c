@@ -204,7 +204,7 @@ static void check_transfer(void)
     struct exo_words w = {0};
     uint64_t free;
 
-    exo_page_alloc(EXO_SELF_SPACE, SPARE, 4, EXO_WANT_ANY, EXO_PROT_READ | EXO_PROT_WRITE);
+    pages_alloc(EXO_SELF_SPACE, SPARE, 4);
     *(volatile uint64_t *)SPARE = 4711;
     exo_call(gate, &w, EXO_FOREVER); /* let it make its tables */
     send_is(2, EXO_PROT_READ, EXO_SELF_SPACE, EXO_RIGHT_USE);
