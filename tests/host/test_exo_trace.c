@@ -740,11 +740,10 @@ START_TEST(owner_ends_elsewhere)
 }
 END_TEST
 
-/* K18: who reclaims a page of another's ring gets it; the ring goes as a whole, after its CPU has stopped. */
-START_TEST(ring_is_reclaimed)
+/* CPU 1 is traced into init's pages, by a, who has them as a ring alone. */
+static void lend_ring(void)
 {
     uint64_t handle = (uint64_t)CALL_OK(cap_grant, a.env_cap, EXO_FIRST_TRACE, EXO_RIGHT_READ);
-    int64_t rc;
 
     pages(2);
     CALL_OK(page_map, a.space_cap, RING_VA, EXO_SELF_SPACE, RING_VA, 2, RW);
@@ -755,6 +754,14 @@ START_TEST(ring_is_reclaimed)
     machine_on(1);
     machine_on(0);
     as(&root);
+}
+
+/* K18: who reclaims a page of another's ring gets it; the ring goes as a whole, after its CPU has stopped. */
+START_TEST(ring_is_reclaimed)
+{
+    int64_t rc;
+
+    lend_ring();
     while ((rc = CALL(page_reclaim, EXO_SELF_SPACE, RING_VA, 1, 0)) == EXO_RECLAIM_MORE)
         ;
     ck_assert_int_eq(rc, EXO_RECLAIM_ASKED);
@@ -778,19 +785,10 @@ END_TEST
 /* K18: whose ring it is has ended, and his CPU still writes it: nobody is asked, and the page comes once that CPU has stopped. */
 START_TEST(ring_is_reclaimed_from_the_dead)
 {
-    uint64_t handle = (uint64_t)CALL_OK(cap_grant, a.env_cap, EXO_FIRST_TRACE, EXO_RIGHT_READ);
     uint64_t time;
     int64_t rc;
 
-    pages(2);
-    CALL_OK(page_map, a.space_cap, RING_VA, EXO_SELF_SPACE, RING_VA, 2, RW);
-    as(&a);
-    CALL_OK(trace_bind, handle, 1, EXO_SELF_SPACE, RING_VA, 2);
-    CALL_OK(trace_control, handle, 1, EXO_TRACE_ON);
-    CALL_OK(page_unmap, EXO_SELF_SPACE, RING_VA, 2, 0);
-    machine_on(1);
-    machine_on(0);
-    as(&root);
+    lend_ring();
     time = machine.time;
     CALL_OK(env_stop, a.env_cap);
     ck_assert(cpus[1].traced && cpus[1].trace.owner == a.env);

@@ -267,17 +267,18 @@ int program_bind(exo_handle_t space)
     return rc < 0 ? (int)rc : 0;
 }
 
-int64_t pages_alloc(exo_handle_t space, uint64_t va, uint64_t npages)
+int64_t pages_alloc(exo_handle_t space, uint64_t va, uint64_t npages, uint64_t flags)
 {
-    while (npages) {
-        int64_t n = exo_page_alloc(space, va, npages, EXO_WANT_ANY, EXO_PROT_READ | EXO_PROT_WRITE);
+    uint64_t done = 0;
 
-        if (n < 0)
-            return n;
-        va += (uint64_t)n * PAGE_SIZE;
-        npages -= (uint64_t)n;
-    }
-    return 0;
+    do {
+        int64_t rc = exo_page_alloc(space, va + done * PAGE_SIZE, npages - done, EXO_WANT_ANY, flags);
+
+        if (rc < 0)
+            return rc;
+        done += (uint64_t)rc;
+    } while (done < npages);
+    return (int64_t)done;
 }
 
 static int furnish(struct peer *p)
@@ -286,9 +287,9 @@ static int furnish(struct peer *p)
     int64_t rc = program_bind(p->space);
 
     if (rc >= 0)
-        rc = pages_alloc(p->space, stack, PEER_STACK_PAGES);
+        rc = pages_alloc(p->space, stack, PEER_STACK_PAGES, EXO_PROT_READ | EXO_PROT_WRITE);
     if (rc >= 0)
-        rc = pages_alloc(p->space, page, 1);
+        rc = pages_alloc(p->space, page, 1, EXO_PROT_READ | EXO_PROT_WRITE);
     if (rc >= 0)
         rc = exo_page_map(EXO_SELF_SPACE, page, p->space, page, 1, EXO_PROT_READ | EXO_PROT_WRITE);
     if (rc < 0)

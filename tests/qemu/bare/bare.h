@@ -90,8 +90,8 @@ uint64_t free_frames(void);
 unsigned my_place(void); /* 0: the first program; 1 + slot: a peer */
 uint64_t events_take(uint64_t mask);
 void destroy(exo_handle_t env);
-/* New pages, read and write, all of them: one call does fewer where an interrupt comes.  0, or an error. */
-int64_t pages_alloc(exo_handle_t space, uint64_t va, uint64_t npages);
+/* New pages, however many calls it takes: one does fewer where an interrupt comes.  npages, or an error. */
+int64_t pages_alloc(exo_handle_t space, uint64_t va, uint64_t npages, uint64_t flags);
 /* Binds this program's code, data and devices in another space, where they are in this one. */
 int program_bind(exo_handle_t space);
 void clear_range(exo_handle_t space, uint64_t va, uint64_t n);

@@ -204,7 +204,7 @@ static void check_transfer(void)
     struct exo_words w = {0};
     uint64_t free;
 
-    pages_alloc(EXO_SELF_SPACE, SPARE, 4);
+    pages_alloc(EXO_SELF_SPACE, SPARE, 4, EXO_PROT_READ | EXO_PROT_WRITE);
     *(volatile uint64_t *)SPARE = 4711;
     exo_call(gate, &w, EXO_FOREVER); /* let it make its tables */
     send_is(2, EXO_PROT_READ, EXO_SELF_SPACE, EXO_RIGHT_USE);

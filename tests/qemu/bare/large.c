@@ -162,14 +162,14 @@ static void check_turns(void)
     for (unsigned i = 0; i < 8; i++) {
         uint64_t lazily = i & 1 ? EXO_LAZY : 0;
 
-        pages_alloc(EXO_SELF_SPACE, SPARE, 8);
+        pages_alloc(EXO_SELF_SPACE, SPARE, 8, RW);
         *word(SPARE + 3 * PAGE_SIZE) = 55;
         exo_page_unmap(EXO_SELF_SPACE, SPARE, 8, lazily);
         large(EXO_SELF_SPACE, SPARE, EXO_WANT_ANY, RW);
         right += wrong_words(SPARE, 0) == 0;
         write_words(SPARE, 100);
         exo_page_unmap(EXO_SELF_SPACE, SPARE, N, lazily);
-        pages_alloc(EXO_SELF_SPACE, SPARE, 4);
+        pages_alloc(EXO_SELF_SPACE, SPARE, 4, RW);
         right += *word(SPARE + 3 * PAGE_SIZE) == 0 && word(SPARE)[0] == 0;
         right += probe(do_read, SPARE + 5 * PAGE_SIZE).reason == EXO_UPCALL_FAULT;
         exo_page_unmap(EXO_SELF_SPACE, SPARE, 4, lazily);

@@ -8,21 +8,6 @@ static volatile uint64_t *word(uint64_t va)
     return (volatile uint64_t *)va;
 }
 
-/* However many calls it takes. */
-static int64_t alloc(uint64_t va, uint64_t n, uint64_t flags)
-{
-    uint64_t done = 0;
-
-    do {
-        int64_t rc = exo_page_alloc(EXO_SELF_SPACE, va + done * PAGE_SIZE, n - done, EXO_WANT_ANY, flags);
-
-        if (rc < 0)
-            return rc;
-        done += (uint64_t)rc;
-    } while (done < n);
-    return (int64_t)done;
-}
-
 static int64_t unmap_lazily(uint64_t va, uint64_t n)
 {
     uint64_t done = 0;
@@ -50,19 +35,21 @@ static void check_alloc(void)
 {
     uint64_t before = free_frames();
 
-    check_is("K8 pages are allocated", alloc(SPARE, 4, RW), 4);
+    check_is("K8 pages are allocated", pages_alloc(EXO_SELF_SPACE, SPARE, 4, RW), 4);
     check("K8 the free count is exact: four pages and their tables",
           before - free_frames() >= 4 && before - free_frames() <= 7);
     check("pages come zeroed", all_zero(SPARE) && all_zero(SPARE + 3 * PAGE_SIZE));
     *word(SPARE) = 42;
     check("and can be written", *word(SPARE) == 42);
-    check_is("bound addresses are not bound again", alloc(SPARE + PAGE_SIZE, 1, RW), -EXO_EBOUND);
-    check_is("nor a range of which a part is", alloc(SPARE - PAGE_SIZE, 2, RW), -EXO_EBOUND);
+    check_is("bound addresses are not bound again", pages_alloc(EXO_SELF_SPACE, SPARE + PAGE_SIZE, 1, RW),
+             -EXO_EBOUND);
+    check_is("nor a range of which a part is", pages_alloc(EXO_SELF_SPACE, SPARE - PAGE_SIZE, 2, RW),
+             -EXO_EBOUND);
     check("a refused range binds nothing", probe(do_read, SPARE - PAGE_SIZE).reason == EXO_UPCALL_FAULT);
     check_is("unmapping counts pages", exo_page_unmap(EXO_SELF_SPACE, SPARE, 4, 0), 4);
     check("K13 an unmapped page is gone at once", probe(do_read, SPARE).reason == EXO_UPCALL_FAULT);
     check_is("K8 every frame is back, tables too", (int64_t)free_frames(), (int64_t)before);
-    check_is("0 pages are no error", alloc(SPARE, 0, RW), 0);
+    check_is("0 pages are no error", pages_alloc(EXO_SELF_SPACE, SPARE, 0, RW), 0);
 }
 
 static void check_ranges(void)
@@ -84,7 +71,7 @@ static void check_ranges(void)
     for (unsigned i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         uint64_t va = bad[i].va, n = bad[i].n;
 
-        check_is(bad[i].what, alloc(va, n, RW), -EXO_ERANGE);
+        check_is(bad[i].what, pages_alloc(EXO_SELF_SPACE, va, n, RW), -EXO_ERANGE);
         others_ok &= exo_page_unmap(EXO_SELF_SPACE, va, n, 0) == -EXO_ERANGE;
         others_ok &= exo_page_protect(EXO_SELF_SPACE, va, n, EXO_PROT_READ) == -EXO_ERANGE;
         others_ok &= exo_page_map(EXO_SELF_SPACE, va, EXO_SELF_SPACE, SPARE, n, EXO_PROT_READ) == -EXO_ERANGE;
@@ -98,10 +85,10 @@ static void check_ranges(void)
 
 static void check_protection(void)
 {
-    alloc(SPARE, 1, RW);
+    pages_alloc(EXO_SELF_SPACE, SPARE, 1, RW);
     *word(SPARE) = 7;
-    check_is("W^X: no page is writable and executable", alloc(SPARE + PAGE_SIZE, 1, RW | EXO_PROT_EXEC),
-             -EXO_EINVAL);
+    check_is("W^X: no page is writable and executable",
+             pages_alloc(EXO_SELF_SPACE, SPARE + PAGE_SIZE, 1, RW | EXO_PROT_EXEC), -EXO_EINVAL);
     check_is("W^X: nor made so", exo_page_protect(EXO_SELF_SPACE, SPARE, 1, RW | EXO_PROT_EXEC), -EXO_EINVAL);
     check_is("W^X: nor mapped so",
              exo_page_map(EXO_SELF_SPACE, SPARE + PAGE_SIZE, EXO_SELF_SPACE, SPARE, 1, RW | EXO_PROT_EXEC),
@@ -127,7 +114,7 @@ static void check_sharing(void)
 {
     uint64_t before = free_frames(), other = SPARE + PAGE_SIZE;
 
-    alloc(SPARE, 1, RW);
+    pages_alloc(EXO_SELF_SPACE, SPARE, 1, RW);
     check_is("a binding is copied",
              exo_page_map(EXO_SELF_SPACE, other, EXO_SELF_SPACE, SPARE, 1, EXO_PROT_READ), 1);
     *word(SPARE) = 99;
@@ -252,7 +239,7 @@ static void check_lazy(void)
     unsigned clean = 0, gone = 0;
 
     check_is("flags that do not exist are refused", exo_page_unmap(EXO_SELF_SPACE, SPARE, 1, 1), -EXO_EINVAL);
-    alloc(SPARE, 64, RW);
+    pages_alloc(EXO_SELF_SPACE, SPARE, 64, RW);
     for (unsigned i = 0; i < 64; i++)
         word(SPARE + i * PAGE_SIZE)[0] = i;
     for (unsigned i = 0; i < 32; i++)
@@ -267,11 +254,11 @@ static void check_lazy(void)
     for (unsigned i = 0; i < 62; i++)
         gone += probe(do_read, SPARE + i * PAGE_SIZE).reason == EXO_UPCALL_FAULT;
     check_is("K13 and after a sync of much more they are gone", gone, 62);
-    alloc(SPARE, 62, RW);
+    pages_alloc(EXO_SELF_SPACE, SPARE, 62, RW);
     for (unsigned i = 0; i < 62; i++)
         word(SPARE + i * PAGE_SIZE)[0] = i;
     unmap_lazily(SPARE, 62); /* never synced */
-    alloc(SPARE + 512 * PAGE_SIZE, 62, RW);
+    pages_alloc(EXO_SELF_SPACE, SPARE + 512 * PAGE_SIZE, 62, RW);
     gone = 0;
     for (unsigned i = 0; i < 62; i++) {
         gone += probe(do_write, SPARE + i * PAGE_SIZE).reason == EXO_UPCALL_FAULT;
@@ -303,7 +290,7 @@ static void check_switch(void)
     exo_handle_t other = (exo_handle_t)exo_space_create();
     int64_t left;
 
-    alloc(SPARE, 1, RW);
+    pages_alloc(EXO_SELF_SPACE, SPARE, 1, RW);
     *word(SPARE) = 1;
     check("a second space can be furnished", furnish(other));
     check_is("K11 a vcpu goes to another space", exo_space_switch(other), 0);

@@ -145,6 +145,17 @@ static void expect(int64_t rc, const char *what)
         wrong(what, (uint64_t)-rc, spare_frames());
 }
 
+/* All of a stack: one call does fewer pages where an interrupt comes. */
+static void stack_make(exo_handle_t space, uint64_t va)
+{
+    for (uint64_t done = 0; done < STACK_PAGES;) {
+        int64_t rc = exo_page_alloc(space, va + done * PAGE_SIZE, STACK_PAGES - done, EXO_WANT_ANY, RW);
+
+        expect(rc, "no stack");
+        done += rc < 0 ? STACK_PAGES : (uint64_t)rc;
+    }
+}
+
 /* One more vcpu: its page is lent to us for as long as it takes to fill it in.  False: somebody has ended the environment. */
 static bool crew_add(unsigned driver, struct held *h, unsigned place)
 {
@@ -152,7 +163,7 @@ static bool crew_add(unsigned driver, struct held *h, unsigned place)
     struct exo_vcpu_page *at = (struct exo_vcpu_page *)lent;
     int64_t rc;
 
-    expect(exo_page_alloc(h->space, stack, STACK_PAGES, EXO_WANT_ANY, RW), "no stack");
+    stack_make(h->space, stack);
     expect(exo_page_alloc(h->space, page, 1, EXO_WANT_ANY, RW), "no vcpu page");
     expect(exo_page_map(EXO_SELF_SPACE, lent, h->space, page, 1, RW), "the vcpu page is not lent");
     at->upcall_entry = (uint64_t)program_start;
@@ -455,8 +466,7 @@ static void driver_start(unsigned n)
     int64_t vcpu;
 
     expect(exo_page_alloc(EXO_SELF_SPACE, DRIVER_VA(n), 1, EXO_WANT_ANY, RW), "no driver");
-    expect(exo_page_alloc(EXO_SELF_SPACE, DRIVER_VA(n) + 16 * PAGE_SIZE, STACK_PAGES, EXO_WANT_ANY, RW),
-           "no driver");
+    stack_make(EXO_SELF_SPACE, DRIVER_VA(n) + 16 * PAGE_SIZE);
     page->upcall_entry = (uint64_t)program_start;
     page->upcall_sp = DRIVER_VA(n) + (16 + STACK_PAGES) * PAGE_SIZE;
     vcpu = exo_vcpu_create(EXO_SELF_ENV, n, EXO_SELF_SPACE, (uint64_t)page);
