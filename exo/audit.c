@@ -108,8 +108,7 @@ static void check_block(pfn_t block, unsigned order)
 
     expect(!(block & ((1u << order) - 1)), "free block %u of order %u is not aligned", block, order);
     for (pfn_t pfn = block; ok() && pfn - block < 1u << order; pfn++) {
-        if (!expect(frame_is_ram(pfn) && kind_of(pfn) == EXO_FRAME_FREE,
-                    "frame %u is in a free block and not free", pfn))
+        if (!expect(frame_is(pfn, EXO_FRAME_FREE), "frame %u is in a free block and not free", pfn))
             return;
         expect(frame_look(pfn)->order1 == (pfn == block ? order + 1 : 0), "free frame %u: order", pfn);
         expect(note(pfn)->seen++ == 0, "frame %u is in two free blocks", pfn);
@@ -159,7 +158,7 @@ static void check_cache(const struct cpu *cpu)
     uint32_t n = 0;
 
     for (pfn_t at = frame_cached_first(cpu); at && ok(); at = frame_look(at)->next) {
-        if (!expect(frame_is_ram(at) && kind_of(at) == EXO_FRAME_FREE && frame_look(at)->order1 == 0,
+        if (!expect(frame_is(at, EXO_FRAME_FREE) && frame_look(at)->order1 == 0,
                     "frame %u is in CPU %u's cache and not free", at, cpu->id))
             return;
         expect(note(at)->seen++ == 0, "frame %u is free twice", at);
@@ -202,8 +201,8 @@ static void check_frame(pfn_t pfn, uint64_t counts[EXO_NFRAME_KINDS])
         expect(f->account == 0, "frame %u of kind %u is charged to %u", pfn, f->kind, f->account);
         return;
     }
-    if (expect(frame_is_ram(f->account) && kind_of(f->account) == EXO_FRAME_ENV,
-               "frame %u of kind %u is charged to frame %u, no account", pfn, f->kind, f->account))
+    if (expect(frame_is(f->account, EXO_FRAME_ENV), "frame %u of kind %u is charged to frame %u, no account",
+               pfn, f->kind, f->account))
         note(f->account)->frames++;
     if (ok() && f->kind == EXO_FRAME_USER && !is_part(pfn) && frame_reclaimer(pfn))
         note(f->account)->marked++;
@@ -263,8 +262,7 @@ static void check_large_leaf(uint64_t va, pte_t pte)
 {
     pfn_t head = paddr_to_pfn(pte_paddr(pte));
 
-    if (expect(frame_is_ram(head) && kind_of(head) == EXO_FRAME_USER &&
-                   frame_look(head)->entries == EXO_LARGE_HEAD,
+    if (expect(frame_is(head, EXO_FRAME_USER) && frame_look(head)->entries == EXO_LARGE_HEAD,
                "0x%lx: frame %u is bound as a large page", (unsigned long)va, head))
         check_leaf(va, pte);
 }
@@ -316,7 +314,7 @@ static void check_run(const struct space *space)
     for (uint64_t i = 0; i < run->left + zeroed && ok(); i++) {
         pfn_t pfn = run->pfn - zeroed + (pfn_t)i;
 
-        if (!expect(frame_is_ram(pfn) && kind_of(pfn) == EXO_FRAME_USER && frame_look(pfn)->refs == 0 &&
+        if (!expect(frame_is(pfn, EXO_FRAME_USER) && frame_look(pfn)->refs == 0 &&
                         frame_look(pfn)->account == frame_of(space->account),
                     "frame %u waits to be bound, and is not its space's", pfn))
             return;
@@ -332,7 +330,7 @@ static void check_space(pfn_t pfn)
 
     if (!expect(is_object(env, EXO_FRAME_ENV) && payer(pfn) == env, "space %u: its environment", pfn) ||
         !expect(on_list(&env->spaces, &space->in_env), "space %u is not on its environment's list", pfn) ||
-        !expect(frame_is_ram(space->root) && kind_of(space->root) == EXO_FRAME_TABLE, "space %u: root", pfn))
+        !expect(frame_is(space->root, EXO_FRAME_TABLE), "space %u: root", pfn))
         return;
     note(frame_of(env))->objects++;
     check_run(space);
@@ -365,7 +363,7 @@ static void check_pin(const struct domain *domain, uint64_t iova, pte_t pte)
 
 static bool is_iotable(pfn_t pfn)
 {
-    return frame_is_ram(pfn) && kind_of(pfn) == EXO_FRAME_IOTABLE;
+    return frame_is(pfn, EXO_FRAME_IOTABLE);
 }
 
 /* Counts the entries at and below a table whose first translates iova. */
@@ -479,7 +477,7 @@ static bool is_slot(const struct cap *cap)
 {
     pfn_t pfn = frame_of(cap);
 
-    return frame_is_ram(pfn) && kind_of(pfn) == EXO_FRAME_CAPS && virt_to_phys(cap).v % sizeof(*cap) == 0 &&
+    return frame_is(pfn, EXO_FRAME_CAPS) && virt_to_phys(cap).v % sizeof(*cap) == 0 &&
            cap->type != EXO_CAP_NONE;
 }
 
@@ -563,9 +561,11 @@ static void check_cap_table(pfn_t pfn, const struct env *env)
     const struct cap_table *table = &env->owner.caps;
     uint32_t nslots = table->nframes * CAPS_PER_FRAME, used = 0, nfree = 0;
 
+    for (uint32_t i = table->nframes; i < CAPS_FRAMES; i++)
+        expect(!table->frames[i], "env %u: part %u is behind the end of its capability table", pfn, i);
     for (uint32_t i = 0; i < table->nframes; i++)
-        if (!expect(frame_is_ram(table->frames[i]) && kind_of(table->frames[i]) == EXO_FRAME_CAPS &&
-                        payer(table->frames[i]) == env && frame_look(table->frames[i])->entries == i,
+        if (!expect(frame_is(table->frames[i], EXO_FRAME_CAPS) && payer(table->frames[i]) == env &&
+                        frame_look(table->frames[i])->entries == i,
                     "env %u: part %u of its capability table", pfn, i))
             return;
     for (uint32_t i = 1; i < nslots; i++)
@@ -706,8 +706,7 @@ static void check_vcpu(pfn_t pfn)
         note(frame_of(vcpu->space))->objects++;
     if (!vcpu->page_pfn)
         expect(env->state == EXO_ENV_ENDED && !vcpu->page, "vcpu %u has no shared page", pfn);
-    else if (expect(frame_is_ram(vcpu->page_pfn) && kind_of(vcpu->page_pfn) == EXO_FRAME_USER &&
-                        vcpu->page == frame_address(vcpu->page_pfn),
+    else if (expect(frame_is(vcpu->page_pfn, EXO_FRAME_USER) && vcpu->page == frame_address(vcpu->page_pfn),
                     "vcpu %u: its shared page", pfn))
         note(frame_head(vcpu->page_pfn))->refs++;
     expect(env->state == EXO_ENV_ENDED ? vcpu->state == VCPU_DEAD || !list_empty(&env->in_endings)
@@ -822,7 +821,7 @@ static void check_msi_device(unsigned n)
         return;
     expect(msi_events(device) == device->nlines && msi_lines_of(n) == device->nlines,
            "device %u: its events are not its lines", device->id);
-    if (expect(frame_is_ram(device->table) && kind_of(device->table) == EXO_FRAME_IOTABLE,
+    if (expect(frame_is(device->table, EXO_FRAME_IOTABLE),
                "device %u: the controller's table is in a frame of another kind", device->id))
         note(device->table)->seen++;
 }
@@ -943,8 +942,8 @@ static void check_ring(const struct cpu *cpu)
                                 trace->npages * PAGE_SIZE),
            "cpu %u: traces beyond its ring", cpu->id);
     for (pfn_t pfn = trace->first; ok() && pfn - trace->first < trace->npages; pfn++)
-        if (expect(frame_is_ram(pfn) && kind_of(pfn) == EXO_FRAME_USER,
-                   "cpu %u: frame %u of its trace ring is not a user's", cpu->id, pfn))
+        if (expect(frame_is(pfn, EXO_FRAME_USER), "cpu %u: frame %u of its trace ring is not a user's",
+                   cpu->id, pfn))
             note(frame_head(pfn))->refs++;
 }
 

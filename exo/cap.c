@@ -157,6 +157,7 @@ bool cap_table_end(struct cap_owner *owner)
         if (slots[i].type != EXO_CAP_NONE && !cap_remove_some(&slots[i], &budget))
             return false;
     frame_free(table->frames[--table->nframes]);
+    table->frames[table->nframes] = 0;
     table->first_free = 0; /* nothing is inserted into a table that ends */
     return table->nframes == 0;
 }

@@ -17,8 +17,13 @@
 #define CAPS_FRAMES 256u
 
 struct cap {
-    uint8_t type; /* enum exo_cap_type; EXO_CAP_NONE: the slot is free */
-    uint8_t rights;
+    union {
+        struct {
+            uint8_t type; /* enum exo_cap_type; EXO_CAP_NONE: the slot is free */
+            uint8_t rights;
+        };
+        uint16_t what; /* both */
+    };
     uint16_t spare;
     uint32_t generation;
     uint32_t object; /* frame number; 0 where the type has no object */
@@ -35,7 +40,7 @@ struct cap_table {
     uint32_t nframes;
     uint32_t first_free; /* slot index; 0: none (slot 0 is never used) */
     uint32_t nused;
-    pfn_t frames[CAPS_FRAMES];
+    pfn_t frames[CAPS_FRAMES]; /* 0 from nframes on */
 };
 
 /* What an ENV frame begins with, so that a slot leads to its table and a frame to its account. */
@@ -79,36 +84,20 @@ static inline struct cap *cap_named(struct cap_owner *owner, uint64_t handle)
     uint32_t index = handle & CAP_INDEX_MASK;
     struct cap *cap;
 
-    if (index / CAPS_PER_FRAME >= owner->caps.nframes)
+    if (!owner->caps.frames[index / CAPS_PER_FRAME])
         return NULL;
     cap = cap_slot(&owner->caps, index);
     return cap->generation == handle >> EXO_HANDLE_INDEX_BITS ? cap : NULL;
 }
 
-/* What kind of frame an object of each type is made of; FREE: the type has no object. */
-static inline enum exo_frame_kind cap_object_kind(unsigned type)
-{
-    switch (type) {
-    case EXO_CAP_ENV:
-        return EXO_FRAME_ENV;
-    case EXO_CAP_SPACE:
-        return EXO_FRAME_SPACE;
-    case EXO_CAP_VCPU:
-    case EXO_CAP_GATE:
-    case EXO_CAP_EVENT:
-        return EXO_FRAME_VCPU;
-    case EXO_CAP_DOMAIN:
-        return EXO_FRAME_IOTABLE;
-    default:
-        return EXO_FRAME_FREE;
-    }
-}
+/* The types that are about an object. */
+#define CAP_OBJECTS                                                                                          \
+    (1u << EXO_CAP_ENV | 1u << EXO_CAP_SPACE | 1u << EXO_CAP_VCPU | 1u << EXO_CAP_GATE |                     \
+     1u << EXO_CAP_EVENT | 1u << EXO_CAP_DOMAIN)
 
 static inline int cap_live_as(const struct cap *cap, unsigned type)
 {
-    enum exo_frame_kind kind = cap_object_kind(type);
-
-    return kind == EXO_FRAME_FREE || frame_is_still(cap->object, kind, cap->serial) ? 0 : -EXO_EDEAD;
+    return !(CAP_OBJECTS >> type & 1) || frame_is_still(cap->object, cap->serial) ? 0 : -EXO_EDEAD;
 }
 
 static inline __attribute__((always_inline)) int cap_find_inline(struct cap_owner *owner, uint64_t handle,
@@ -117,12 +106,13 @@ static inline __attribute__((always_inline)) int cap_find_inline(struct cap_owne
 {
     struct cap *cap = cap_named(owner, handle);
 
-    if (!cap || cap->type != type)
-        return !cap || cap->type == EXO_CAP_NONE ? -EXO_EHANDLE : -EXO_ETYPE;
-    if (rights & ~cap->rights)
-        return -EXO_ERIGHTS;
+    _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the type is what's low byte");
+    if (!cap)
+        return -EXO_EHANDLE;
     *out = cap;
-    return cap_live_as(cap, type);
+    if (__builtin_expect((cap->what & (0xff | rights << 8)) == (type | rights << 8), 1))
+        return cap_live_as(cap, type);
+    return cap->type == type ? -EXO_ERIGHTS : cap->type == EXO_CAP_NONE ? -EXO_EHANDLE : -EXO_ETYPE;
 }
 
 #endif

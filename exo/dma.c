@@ -435,7 +435,7 @@ static void unbind_detached(struct domain *domain, uint64_t iova, uint64_t n)
         domain->nbound--;
         if (!is_pin(&was))
             continue;
-        frees += frame_unref_cost(paddr_to_pfn(pte_paddr(was)));
+        frees += frame_unref_cost(frame_holder(paddr_to_pfn(pte_paddr(was))));
         frame_unref(paddr_to_pfn(pte_paddr(was)));
     }
     range_trim(domain, iova, i);
@@ -529,7 +529,7 @@ int64_t domain_unbind(struct domain *domain, uint64_t iova, uint64_t n)
         entry = table_step(domain->root, entry, iova + looked * PAGE_SIZE);
         if (!is_pin(entry))
             continue;
-        frees += frame_unref_cost(paddr_to_pfn(pte_paddr(*entry)));
+        frees += frame_unref_cost(frame_holder(paddr_to_pfn(pte_paddr(*entry))));
         gone[ngone].entry = entry;
         gone[ngone++].was = *entry;
         entry_set(entry, 0);

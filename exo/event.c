@@ -148,6 +148,12 @@ void event_post(struct vcpu *vcpu, uint64_t bits)
     post(vcpu, bits, slice_ready);
 }
 
+void event_look(struct vcpu *vcpu)
+{
+    if (!look(vcpu, slice_ready))
+        leave_note(vcpu);
+}
+
 void event_notice(struct vcpu *vcpu)
 {
     post(vcpu, 0, slice_ready);

@@ -12,6 +12,16 @@
 void event_init(void);
 /* Sets bits, and wakes or interrupts the vcpu where it listens for one of them. */
 void event_post(struct vcpu *vcpu, uint64_t bits);
+/* The same in two halves, of a vcpu of this CPU that has not ended: false: somebody may be woken or interrupted, and the other half
+ * is to follow. */
+static inline bool event_set(struct vcpu *vcpu, uint64_t bits)
+{
+    _Static_assert(VCPU_STOPPED < VCPU_READY && VCPU_READY + 1 == VCPU_RUNNING,
+                   "these two neither run nor wait");
+    arch_atomic_or(&vcpu->page->events, bits);
+    return vcpu->state <= VCPU_READY;
+}
+void event_look(struct vcpu *vcpu);
 /* The same for a device's interrupt: whoever waits for it runs at once. */
 void event_post_urgent(struct vcpu *vcpu, uint64_t bits);
 

@@ -14,18 +14,14 @@ static unsigned top_zone;                           /* of the highest frame */
 
 static const struct frame_want want_any = {.pfn = EXO_WANT_ANY, .below = 0};
 
-struct exo_frame *frame_entry(pfn_t pfn)
-{
-    ASSERT(frame_is_ram(pfn));
-#ifdef EXO_CHECKED
-    ASSERT(frame_leaf(pfn) == FRAME_WRITTEN);
-#endif
-    return &frame_ram.table[pfn - frame_ram.first];
-}
-
 pfn_t frame_number(const struct exo_frame *frame)
 {
     return frame_ram.first + (pfn_t)(frame - frame_ram.table);
+}
+
+struct exo_frame *frame_entry(pfn_t pfn)
+{
+    return frame_entry_inline(pfn);
 }
 
 static int64_t *counts(void)
@@ -320,7 +316,7 @@ void frames_add(pfn_t first, uint64_t n)
 void frames_give(pfn_t first, uint64_t n)
 {
     for (pfn_t pfn = first; pfn - first < n; pfn++)
-        if (frame_is_ram(pfn) && frame_kind(pfn) == EXO_FRAME_KERNEL) {
+        if (frame_is(pfn, EXO_FRAME_KERNEL)) {
             leaf_need(pfn);
             set_kind(frame_entry(pfn), EXO_FRAME_FREE);
             frames_add(pfn, 1);
@@ -332,7 +328,7 @@ uint64_t frames_count(pfn_t first, uint64_t n, enum exo_frame_kind kind)
     uint64_t count = 0;
 
     for (pfn_t pfn = first; pfn - first < n; pfn++)
-        count += frame_is_ram(pfn) && frame_kind(pfn) == kind;
+        count += frame_is(pfn, kind);
     return count;
 }
 
@@ -469,25 +465,15 @@ void account_end(struct account *account)
     ended_refund(account, unused);
 }
 
-/* The entry that holds references, epoch and mark.  (Other kinds put other things into .entries.) */
-static struct exo_frame *holder(pfn_t pfn)
-{
-    struct exo_frame *f = frame_entry(pfn);
-
-    if (__builtin_expect(f->entries == EXO_LARGE_PART, 0) && f->kind == EXO_FRAME_USER)
-        return frame_entry(pfn & ~(pfn_t)(EXO_LARGE_PAGES - 1));
-    return f;
-}
-
 pfn_t frame_head(pfn_t pfn)
 {
-    return frame_number(holder(pfn));
+    return frame_number(frame_holder(pfn));
 }
 
 /* Others may note a later one at the same time, of another binding: that one stays. */
-void frame_note_stale(pfn_t pfn)
+void frame_note_stale(struct exo_frame *f)
 {
-    uint32_t *epoch = &holder(pfn)->epoch;
+    uint32_t *epoch = &f->epoch;
     uint32_t seen = __atomic_load_n(epoch, __ATOMIC_ACQUIRE);
 
     while (!__atomic_compare_exchange_n(epoch, &seen, tlb_epoch(), true, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
@@ -496,7 +482,7 @@ void frame_note_stale(pfn_t pfn)
 
 bool frame_is_stale(pfn_t pfn)
 {
-    return holder(pfn)->epoch == tlb_epoch();
+    return frame_holder(pfn)->epoch == tlb_epoch();
 }
 
 /* ---- frames --------------------------------------------------------------------------------------------- */
@@ -526,8 +512,6 @@ static void claim(pfn_t pfn, struct account *account, enum exo_frame_kind kind)
     f->refs = 0;
     f->reclaim = 0;
     f->next = f->prev = 0;
-    if (kind != EXO_FRAME_USER)
-        f->serial++;
     zero(f, pfn);
 }
 
@@ -748,6 +732,8 @@ static void frame_release(pfn_t pfn)
     struct exo_frame *f = frame_entry(pfn);
 
     ASSERT(f->kind != EXO_FRAME_FREE && f->refs == 0);
+    if (f->kind != EXO_FRAME_USER)
+        f->serial++; /* who names what was here names nothing from now on */
     set_kind(f, EXO_FRAME_FREE);
     f->account = 0;
     f->prev = 0;
@@ -782,24 +768,24 @@ void frame_ref_first(pfn_t pfn)
 
 void frame_ref(pfn_t pfn)
 {
-    uint32_t before = __atomic_fetch_add(&holder(pfn)->refs, 1, __ATOMIC_RELAXED);
+    uint32_t before = __atomic_fetch_add(&frame_holder(pfn)->refs, 1, __ATOMIC_RELAXED);
 
     ASSERT(before < UINT32_MAX);
 }
 
 bool frame_ref_possible(pfn_t pfn)
 {
-    return __atomic_load_n(&holder(pfn)->refs, __ATOMIC_RELAXED) < FRAME_REFS_MAX;
+    return __atomic_load_n(&frame_holder(pfn)->refs, __ATOMIC_RELAXED) < FRAME_REFS_MAX;
 }
 
 void frame_reclaim(pfn_t pfn, uint32_t mark)
 {
-    holder(pfn)->reclaim = mark;
+    frame_holder(pfn)->reclaim = mark;
 }
 
 struct account *frame_reclaimer(pfn_t pfn)
 {
-    const struct exo_frame *f = holder(pfn);
+    const struct exo_frame *f = frame_holder(pfn);
     struct account *account;
 
     if (!f->reclaim || f->kind != EXO_FRAME_USER)
@@ -822,40 +808,22 @@ int frame_ref_check(pfn_t pfn, const struct account *account)
     return frame_sharable(pfn, account) ? 0 : -EXO_EBUSY;
 }
 
-int frame_ref_checked(pfn_t pfn, const struct account *account)
+void frame_unrefd(struct exo_frame *f)
 {
-    struct exo_frame *f = holder(pfn);
-    int rc = f->reclaim ? frame_ref_check(pfn, account) : 0;
-
-    if (rc)
-        return rc;
-    if (__atomic_fetch_add(&f->refs, 1, __ATOMIC_RELAXED) < FRAME_REFS_MAX)
-        return 0;
-    __atomic_fetch_sub(&f->refs, 1, __ATOMIC_RELAXED);
-    return -EXO_EFULL;
-}
-
-/* What has more references than there may be bindings in a call lives on. */
-uint64_t frame_unref_cost(pfn_t pfn)
-{
-    const struct exo_frame *f = holder(pfn);
-
-    return (f->entries && f->kind == EXO_FRAME_USER ? FRAME_LARGE_COST : FRAME_COST) /
-           __atomic_load_n(&f->refs, __ATOMIC_RELAXED); /* others may unref it meanwhile */
-}
-
-void frame_unref(pfn_t pfn)
-{
-    struct exo_frame *f = holder(pfn);
-    uint32_t before = __atomic_fetch_sub(&f->refs, 1, __ATOMIC_ACQ_REL);
-
-    ASSERT(before > 0);
-    if (before > 1 || f->kind != EXO_FRAME_USER)
+    if (f->kind != EXO_FRAME_USER)
         return;
     if (f->entries)
         large_free(frame_number(f));
     else
-        frame_free(pfn);
+        frame_free(frame_number(f));
+}
+
+void frame_unref(pfn_t pfn)
+{
+    struct exo_frame *f = frame_holder(pfn);
+
+    if (frame_unref_last(f))
+        frame_unrefd(f);
 }
 
 pfn_t frame_free_head(unsigned zone, unsigned order)

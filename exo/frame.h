@@ -22,6 +22,7 @@
 
 #include "arch/arch.h"
 #include "exo/abi.h"
+#include "panic.h"
 #include "tlb.h"
 
 #define FRAME_ORDERS 19u     /* blocks of up to 2^18 frames, 1 GiB */
@@ -78,6 +79,14 @@ static inline unsigned frame_leaf(pfn_t pfn)
 
 /* The entry of a frame that is in use or was, or that is known to be the head of a block. */
 struct exo_frame *frame_entry(pfn_t pfn);
+static inline __attribute__((always_inline)) struct exo_frame *frame_entry_inline(pfn_t pfn)
+{
+    ASSERT(frame_is_ram(pfn));
+#ifdef EXO_CHECKED
+    ASSERT(frame_leaf(pfn) == FRAME_WRITTEN);
+#endif
+    return &frame_ram.table[pfn - frame_ram.first];
+}
 /* To look at, of any: where it was never written, what it would be. */
 const struct exo_frame *frame_look(pfn_t pfn);
 static inline unsigned frame_kind(pfn_t pfn)
@@ -114,7 +123,16 @@ int frame_alloc_large(struct account *account, const struct frame_want *want, pf
 /* Gives a frame back, whatever its kind; the account's charge falls.  refs must be 0. */
 void frame_free(pfn_t pfn);
 
-/* The frame that counts references: this one, or the large page's that it is a part of. */
+/* The entry that counts references, and has epoch and mark: this frame's, or that of the large page that it is a part of.
+ * (Other kinds put other things into .entries.) */
+static inline struct exo_frame *frame_holder(pfn_t pfn)
+{
+    struct exo_frame *f = frame_entry_inline(pfn);
+
+    if (__builtin_expect(f->entries == EXO_LARGE_PART, 0) && f->kind == EXO_FRAME_USER)
+        return frame_entry(pfn & ~(pfn_t)(EXO_LARGE_PAGES - 1));
+    return f;
+}
 pfn_t frame_head(pfn_t pfn);
 /* USER frames live while something binds them, large pages while something binds any part of them. */
 void frame_ref(pfn_t pfn);
@@ -125,10 +143,23 @@ bool frame_ref_possible(pfn_t pfn);
  * that stands there k times has k references at least, and its share each time. */
 #define FRAME_COST EXO_RANGE_MAX
 #define FRAME_LARGE_COST (12u * FRAME_COST) /* 512 entries to be written */
-uint64_t frame_unref_cost(pfn_t pfn);
+static inline uint64_t frame_unref_cost(const struct exo_frame *holder)
+{
+    return (holder->entries && holder->kind == EXO_FRAME_USER ? FRAME_LARGE_COST : FRAME_COST) /
+           __atomic_load_n(&holder->refs, __ATOMIC_RELAXED); /* others may unref it meanwhile */
+}
 void frame_unref(pfn_t pfn);
+/* The same in two halves: true: that was the last one, and the other half is to follow. */
+static inline bool frame_unref_last(struct exo_frame *holder)
+{
+    uint32_t before = __atomic_fetch_sub(&holder->refs, 1, __ATOMIC_ACQ_REL);
+
+    ASSERT(before > 0);
+    return before == 1;
+}
+void frame_unrefd(struct exo_frame *holder);
 /* It loses a binding that a TLB may still hold.  Whoever gets it next gets it after a flush. */
-void frame_note_stale(pfn_t pfn);
+void frame_note_stale(struct exo_frame *holder);
 bool frame_is_stale(pfn_t pfn);
 
 /* The first frame in a CPU's cache, 0: none; for the audit. */
@@ -136,17 +167,21 @@ pfn_t frame_cached_first(const struct cpu *cpu);
 /* The first block on a free list, 0: none; for the audit. */
 pfn_t frame_free_head(unsigned zone, unsigned order);
 
-/* Is the object at pfn, where there was one, still of this kind and serial? */
-static inline bool frame_is_still(pfn_t pfn, enum exo_frame_kind kind, uint32_t serial)
+/* Is the object still there that was made at pfn and had this serial?  (It changes as the object goes.) */
+static inline bool frame_is_still(pfn_t pfn, uint32_t serial)
 {
     const struct exo_frame *f = (const struct exo_frame *)(frame_ram.origin + pfn * sizeof(*f));
 
-    return f->kind == kind && f->serial == serial;
+    return f->serial == serial;
 }
-/* The same of a pfn that may be anything. */
+/* Is a frame, of which nothing is known, of this kind?  And an object with this serial? */
+static inline bool frame_is(pfn_t pfn, enum exo_frame_kind kind)
+{
+    return frame_is_ram(pfn) && frame_kind(pfn) == kind;
+}
 static inline bool frame_is_object(pfn_t pfn, enum exo_frame_kind kind, uint32_t serial)
 {
-    return frame_is_ram(pfn) && frame_is_still(pfn, kind, serial);
+    return frame_is(pfn, kind) && frame_is_still(pfn, serial);
 }
 
 /* Takes `limit` frames out of the parent's share: 0 or -EXO_EQUOTA. */
@@ -171,8 +206,18 @@ struct account *frame_reclaimer(pfn_t pfn);
 bool frame_sharable(pfn_t pfn, const struct account *account);
 /* 0; -EXO_EFULL: it has no room for references; -EXO_EBUSY: it is not sharable. */
 int frame_ref_check(pfn_t pfn, const struct account *account);
-/* The same, and where it is 0 the account has the reference. */
-int frame_ref_checked(pfn_t pfn, const struct account *account);
+/* Of a frame that nobody reclaims and that has room for it: one more reference.  False: it is not so. */
+static inline bool frame_ref_try(pfn_t pfn)
+{
+    struct exo_frame *f = frame_holder(pfn);
+
+    if (f->reclaim)
+        return false;
+    if (__atomic_fetch_add(&f->refs, 1, __ATOMIC_RELAXED) < FRAME_REFS_MAX)
+        return true;
+    __atomic_fetch_sub(&f->refs, 1, __ATOMIC_RELAXED);
+    return false;
+}
 
 /* The environment is gone.  Frees its ENV frame when, and as soon as, nothing is charged to it any more. */
 void account_end(struct account *account);

@@ -127,7 +127,7 @@ static struct vcpu *caller_of(uint64_t token, const struct vcpu *callee)
     pfn_t pfn = (pfn_t)token;
     struct vcpu *caller;
 
-    if (!frame_is_ram(pfn) || frame_kind(pfn) != EXO_FRAME_VCPU)
+    if (!frame_is(pfn, EXO_FRAME_VCPU))
         return NULL;
     caller = frame_address(pfn);
     if (caller->state != VCPU_CALLING || caller->peer != callee || token_of(caller) != token ||
@@ -302,7 +302,7 @@ static bool names_remote(uint64_t token)
 {
     pfn_t pfn = (pfn_t)token;
 
-    return frame_is_ram(pfn) && frame_kind(pfn) == EXO_FRAME_VCPU && vcpu_is_remote(frame_address(pfn));
+    return frame_is(pfn, EXO_FRAME_VCPU) && vcpu_is_remote(frame_address(pfn));
 }
 
 /* Does the answer, or a message that waits, concern more than this CPU's vcpus and their pages? */

@@ -32,7 +32,7 @@ static struct vcpu *caller_named(uint64_t token)
 {
     pfn_t pfn = (pfn_t)token;
 
-    return frame_is_ram(pfn) && frame_kind(pfn) == EXO_FRAME_VCPU ? frame_address(pfn) : NULL;
+    return frame_is(pfn, EXO_FRAME_VCPU) ? frame_address(pfn) : NULL;
 }
 
 /* Whom a call is about to do something to. */

@@ -183,8 +183,9 @@ static void tell_gone(const struct held *held)
 static unsigned take_looks(pfn_t root, uint64_t va, uint64_t n)
 {
     const pte_t *entry = table_walk(root, va, n > 1);
+    const struct exo_frame *f = frame_holder(paddr_to_pfn(pte_paddr(*entry)));
 
-    return frame_unref_cost(paddr_to_pfn(pte_paddr(*entry))) > FRAME_COST ? END_LOOKS : TAKE_LOOKS;
+    return frame_unref_cost(f) > FRAME_COST ? END_LOOKS : TAKE_LOOKS;
 }
 
 /* A holder's binding, of a page or (n pages) a large one. */

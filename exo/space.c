@@ -3,6 +3,7 @@
 #include "base/range.h"
 #include "cpu.h"
 #include "panic.h"
+#include "space_page.h"
 
 #define RANGE_HURRIED 8u /* pages that a range call does when an interrupt waits already */
 #define ASIDS_MAX (1u << 16)
@@ -13,8 +14,8 @@
 #define FRAMES_AT_ONCE 12u /* had and zeroed; or put back, each joining buddies of up to 18 orders */
 #define TABLES_AT_ONCE 3u  /* looked through for what is bound */
 
+uint64_t space_generation = 1;
 static paddr_t empty_root_table;
-static uint64_t asid_generation = 1;         /* changes in world mode only */
 static uint32_t asid_next = 1;               /* under its lock; 0 is the empty space's */
 static uint64_t asid_pinned[ASIDS_MAX / 64]; /* under its lock */
 /* Taken in this generation before it began to count; world mode. */
@@ -51,21 +52,10 @@ static int table_new(struct space *space, pte_t *entry)
     return 0;
 }
 
-bool space_in_tlb(const struct space *space)
+void flush_pages(struct space *space, uint64_t va, uint64_t n)
 {
-    uint64_t generation = __atomic_load_n(&space->asid_generation, __ATOMIC_ACQUIRE);
-
-    return generation == asid_generation || (space->pinned && generation);
-}
-
-bool only_here(const struct space *space)
-{
-    return space->cpus == 1ull << cpu_this()->id;
-}
-
-void flush_page(struct space *space, uint64_t va)
-{
-    arch_tlb_flush_page(space->asid, (uva_t){va}, only_here(space));
+    arch_tlb_flush_pages(space->asid, (uva_t){va}, n, only_here(space));
+    arch_tlb_sync(only_here(space));
 }
 
 void flush_space(struct space *space)
@@ -319,50 +309,76 @@ static inline __attribute__((always_inline)) void bind(struct space *space, pte_
     bind_counted(space, entry, value);
 }
 
+/* The entries of a range, as far as they are in one table: how many, at *entry; NULL: there is no table. */
+static uint64_t entries_of(struct space *space, uint64_t va, uint64_t n, pte_t **entry)
+{
+    *entry = table_walk(space->root, va, 0);
+    return min_u64(n, TABLE_ENTRIES - index_at(va, 0));
+}
+
+/* What unbind() leaves to be done, in this order, once entries are cleared: TLBs forget, frames go, empty tables go. */
+struct unbound {
+    uint64_t first, last, n; /* pages of the range; n 0: there were none */
+    uint64_t frees;          /* what giving the frames back costs at most: frame_unref_cost() */
+    uint64_t ngone;
+    bool emptied;
+    struct exo_frame *gone[EXO_RANGE_MAX]; /* frame_holder() */
+};
+
+/* Clears entries of one table, at most `some`; i is the first one's place in the range.  How many it looked at. */
+static uint64_t clear_entries(struct space *space, pte_t *entry, uint64_t i, uint64_t some, struct unbound *u)
+{
+    uint64_t before = u->n, k;
+
+    for (k = 0; k < some && u->frees < FRAMES_AT_ONCE * FRAME_COST; k++) {
+        pte_t pte = entry[k];
+
+        if (!pte)
+            continue;
+        if (pte_is_counted(pte)) {
+            u->gone[u->ngone] = frame_holder(paddr_to_pfn(pte_paddr(pte)));
+            u->frees += frame_unref_cost(u->gone[u->ngone++]);
+        }
+        entry[k] = 0;
+        u->first = u->n++ ? u->first : i + k;
+        u->last = i + k;
+    }
+    space->nbound -= u->n - before;
+    if (u->n > before)
+        u->emptied |= entries_add(entry, (int64_t)(before - u->n));
+    return k;
+}
+
 /* How many pages it looked at: all, or those in front of a large one, or fewer as only so much is freed at once. */
 static uint64_t unbind(struct space *space, uint64_t va, uint64_t n, bool lazy)
 {
-    bool held = space_in_tlb(space);
-    pfn_t gone[EXO_RANGE_MAX];
-    uint64_t ngone = 0, ended = 0, frees = 0, i;
-    bool emptied = false;
-    pte_t *entry = NULL;
+    struct unbound u;
+    uint64_t i = 0;
 
     ASSERT(n <= EXO_RANGE_MAX);
-    for (i = 0; i < n && frees < FRAMES_AT_ONCE * FRAME_COST; i++) {
-        uint64_t at = va + i * PAGE_SIZE;
+    u.first = u.last = u.n = u.frees = u.ngone = 0;
+    u.emptied = false;
+    while (i < n && u.frees < FRAMES_AT_ONCE * FRAME_COST) {
+        pte_t *entry;
+        uint64_t some = entries_of(space, va + i * PAGE_SIZE, n - i, &entry);
 
-        entry = table_step(space->root, entry, at);
-        if (!entry) {
-            if (large_entry(space, at))
-                break;
-            i += TABLE_ENTRIES - 1 - index_at(at, 0); /* nothing up to where the next table begins */
-            continue;
-        }
-        if (!*entry)
-            continue;
-        if (pte_is_counted(*entry)) {
-            gone[ngone] = paddr_to_pfn(pte_paddr(*entry));
-            frees += frame_unref_cost(gone[ngone++]);
-        }
-        emptied |= entry_set(entry, 0);
-        space->nbound--;
-        ended++;
-        if (held && !lazy)
-            flush_page(space, at);
+        if (!entry && large_entry(space, va + i * PAGE_SIZE))
+            break;
+        i += entry ? clear_entries(space, entry, i, some, &u)
+                   : some; /* nothing up to where the next table begins */
     }
-    i = min_u64(i, n);
-    if (ended && held && !lazy)
-        arch_tlb_sync(only_here(space));
-    if (ended && held && lazy) {
+    if (u.n && space_in_tlb(space) && !lazy)
+        flush_pages(space, va + u.first * PAGE_SIZE, u.last - u.first + 1);
+    if (u.n && space_in_tlb(space) && lazy) {
         arch_table_sync();
         tlb_lazy_add(&space->lazy, va, i);
-        for (uint64_t k = 0; k < ngone; k++)
-            frame_note_stale(gone[k]);
+        for (uint64_t k = 0; k < u.ngone; k++)
+            frame_note_stale(u.gone[k]);
     }
-    for (uint64_t k = 0; k < ngone; k++) /* only now may anybody else have the frames */
-        frame_unref(gone[k]);
-    if (emptied)
+    for (uint64_t k = 0; k < u.ngone; k++) /* only now may anybody else have the frames */
+        if (frame_unref_last(u.gone[k]))
+            frame_unrefd(u.gone[k]);
+    if (u.emptied)
         trim_range(space, va, i);
     return i;
 }
@@ -527,12 +543,38 @@ static int source_check(struct space *space, uint64_t va, uint64_t n, unsigned r
     return rc;
 }
 
+/* Copies what lies in one table each at a time.  False: nothing has changed, and something is in the way or missing. */
+static bool copy_by_tables(struct space *dst, uint64_t va, struct space *src, uint64_t sva, uint64_t n,
+                           unsigned prot, unsigned max)
+{
+    uint64_t done = 0, some;
+
+    if ((index_at(va, 0) + n > TABLE_ENTRIES && !page_at(dst, va + (n - 1) * PAGE_SIZE)) ||
+        (index_at(sva, 0) + n > TABLE_ENTRIES && !page_at(src, sva + (n - 1) * PAGE_SIZE)))
+        return false;
+    for (; done < n; done += some) {
+        uint64_t to = va + done * PAGE_SIZE, from = sva + done * PAGE_SIZE;
+
+        some = min_u64(n - done, TABLE_ENTRIES - max_u64(index_at(to, 0), index_at(from, 0)));
+        if (!pages_copy(dst, to, src, from, some, prot, max))
+            break;
+    }
+    if (done == n)
+        return true;
+    for (uint64_t undone = 0; undone < done;)
+        undone += unbind(dst, va + undone * PAGE_SIZE, done - undone, false);
+    return false;
+}
+
 static int copy(struct space *dst, uint64_t va, struct space *src, uint64_t sva, uint64_t n, unsigned prot,
                 unsigned max)
 {
     pte_t *from = NULL, *to = NULL, pte = 0;
-    int rc = source_check(src, sva, n, prot | max, dst->account, &from, &pte);
+    int rc;
 
+    if (ARCH_FAST_PATHS && copy_by_tables(dst, va, src, sva, n, prot, max))
+        return 0;
+    rc = source_check(src, sva, n, prot | max, dst->account, &from, &pte);
     if (!rc)
         rc = range_prepare(dst, va, n, &to);
     if (rc)
@@ -546,65 +588,6 @@ static int copy(struct space *dst, uint64_t va, struct space *src, uint64_t sva,
     }
     arch_table_sync();
     return 0;
-}
-
-/* ---- one page ------------------------------------------------------------------------------------------------
- * Most ranges are.  Each of these does what the range's function would, where all is there and nothing in the way; false: it is
- * not so, and nothing has changed. */
-
-static bool map_one(struct space *dst, uint64_t va, struct space *src, uint64_t sva, unsigned prot,
-                    unsigned max)
-{
-    const pte_t *from = table_walk(src->root, sva, 0);
-    pte_t *to = table_walk(dst->root, va, 0);
-    pte_t pte = from ? *from : 0;
-
-    if (!ARCH_FAST_PATHS || !pte || !to || *to || dst->ending || tlb_lazy_any(&dst->lazy) ||
-        (prot | max) & ~pte_max(pte) || !pte_is_counted(pte) ||
-        frame_ref_checked(paddr_to_pfn(pte_paddr(pte)), dst->account))
-        return false;
-    entry_set(to, pte_leaf(pte_paddr(pte), prot, max, MEMORY_NORMAL));
-    dst->nbound++;
-    arch_table_sync();
-    return true;
-}
-
-static void sync_one(struct space *space, uint64_t va)
-{
-    if (!space_in_tlb(space)) {
-        arch_table_sync();
-        return;
-    }
-    flush_page(space, va);
-    arch_tlb_sync(only_here(space));
-}
-
-static bool protect_one(struct space *space, uint64_t va, unsigned prot)
-{
-    pte_t *entry = table_walk(space->root, va, 0);
-
-    if (!ARCH_FAST_PATHS || !entry || !*entry || prot & ~pte_max(*entry))
-        return false;
-    *entry = pte_protected(*entry, prot);
-    sync_one(space, va);
-    return true;
-}
-
-static bool unbind_one(struct space *space, uint64_t va)
-{
-    pte_t *entry = table_walk(space->root, va, 0);
-    pte_t pte = entry ? *entry : 0;
-    bool emptied;
-
-    if (!ARCH_FAST_PATHS || !pte || !pte_is_counted(pte))
-        return false;
-    emptied = entry_set(entry, 0);
-    space->nbound--;
-    sync_one(space, va);
-    frame_unref(paddr_to_pfn(pte_paddr(pte))); /* only now may anybody else have it */
-    if (emptied)
-        tables_trim(space, va);
-    return true;
 }
 
 /* ---- ranges ------------------------------------------------------------------------------------------------- */
@@ -658,7 +641,7 @@ int64_t space_map(struct space *dst, uint64_t va, struct space *src, uint64_t sv
     int64_t rc;
 
     lock_both(dst, src);
-    rc = n == 1 && map_one(dst, va, src, sva, prot, max) ? 1 : map(dst, va, src, sva, n, prot, max);
+    rc = map(dst, va, src, sva, n, prot, max);
     drop_both(dst, src);
     return rc;
 }
@@ -691,49 +674,60 @@ int space_bind_fixed(struct space *space, uint64_t va, paddr_t pa, uint64_t n, u
     return rc;
 }
 
+/* Why they may not have these rights.  One of them may not. */
+static int rights_lack(const pte_t *entry, unsigned rights)
+{
+    while (*entry && !(rights & ~pte_max(*entry)))
+        entry++;
+    return *entry ? -EXO_ERIGHTS : -EXO_EUNBOUND;
+}
+
 /* Is all of the range bound, and may have these rights?  *n becomes how many pages are in front of a large one. */
 static int rights_check(struct space *space, uint64_t va, uint64_t *n, unsigned rights)
 {
-    pte_t *entry = NULL;
+    pte_t *entry;
 
-    for (uint64_t i = 0; i < *n; i++) {
-        entry = table_step(space->root, entry, va + i * PAGE_SIZE);
+    for (uint64_t i = 0, some; i < *n; i += some) {
+        pte_t all = ~(pte_t)0;
+
+        some = entries_of(space, va + i * PAGE_SIZE, *n - i, &entry);
         if (!entry && large_entry(space, va + i * PAGE_SIZE)) {
             *n = i;
             return 0;
         }
-        if (!entry || !*entry)
+        if (!entry)
             return -EXO_EUNBOUND;
-        if (rights & ~pte_max(*entry))
-            return -EXO_ERIGHTS;
+#pragma GCC unroll 8
+        for (uint64_t k = 0; k < some; k++)
+            all &= entry[k];
+        if ((rights | EXO_PROT_READ) & ~pte_max(all)) /* READ is among the rights of all that is bound */
+            return rights_lack(entry, rights);
     }
     return 0;
 }
 
 static int64_t protect(struct space *space, uint64_t va, uint64_t asked, unsigned prot, bool lazy)
 {
-    bool flush = space_in_tlb(space) && !lazy;
     uint64_t n = space_piece(asked);
-    pte_t *entry = NULL;
+    pte_t *entry;
     int rc = rights_check(space, va, &n, prot);
 
     if (rc)
         return rc;
     if (n == 0)
         return asked ? large_protect(space, va, asked, prot, lazy) : 0;
-    for (uint64_t i = 0; i < n; i++) {
-        uint64_t at = va + i * PAGE_SIZE;
-
-        entry = table_step(space->root, entry, at);
-        *entry = pte_protected(*entry, prot);
-        if (flush)
-            flush_page(space, at);
+    for (uint64_t i = 0, some; i < n; i += some) {
+        some = entries_of(space, va + i * PAGE_SIZE, n - i, &entry);
+#pragma GCC unroll 8
+        for (uint64_t k = 0; k < some; k++)
+            entry[k] = pte_protected(entry[k], prot);
     }
-    if (flush)
-        arch_tlb_sync(only_here(space));
-    else
-        arch_table_sync();
-    if (space_in_tlb(space) && lazy)
+    if (space_in_tlb(space) && !lazy) {
+        flush_pages(space, va, n);
+        return (int64_t)n;
+    }
+    arch_table_sync();
+    if (space_in_tlb(space))
         tlb_lazy_add(&space->lazy, va, n);
     return (int64_t)n;
 }
@@ -743,7 +737,7 @@ int64_t space_protect(struct space *space, uint64_t va, uint64_t n, unsigned pro
     int64_t rc;
 
     lock_take(&space->lock);
-    rc = n == 1 && !lazy && protect_one(space, va, prot) ? 1 : protect(space, va, n, prot, lazy);
+    rc = protect(space, va, n, prot, lazy);
     lock_drop(&space->lock);
     return rc;
 }
@@ -753,18 +747,24 @@ int64_t space_unbind(struct space *space, uint64_t va, uint64_t n, bool lazy)
     int64_t done;
 
     lock_take(&space->lock);
-    done = n == 1 && !lazy && unbind_one(space, va) ? 1 : (int64_t)unbind(space, va, space_piece(n), lazy);
+    done = (int64_t)unbind(space, va, space_piece(n), lazy);
     if (done == 0 && n)
         done = large_unbind(space, va, n, lazy);
     lock_drop(&space->lock);
     return done;
 }
 
+void space_page_end(struct space *space, uint64_t va, struct exo_frame *last, bool emptied)
+{
+    if (last)
+        frame_unrefd(last);
+    if (emptied)
+        tables_trim(space, va);
+}
+
 static void sync_pages(struct space *space, uint64_t va, uint64_t n)
 {
-    for (uint64_t i = 0; i < n; i++)
-        flush_page(space, va + i * PAGE_SIZE);
-    arch_tlb_sync(only_here(space));
+    flush_pages(space, va, n);
     if (tlb_lazy_inside(&space->lazy, va, n))
         tlb_lazy_end(&space->lazy);
 }
@@ -837,7 +837,7 @@ static bool space_enter(struct space *space)
         /* In this order: space_load looks without the lock, and believes the others once it sees the generation. */
         __atomic_store_n(&space->cpus, 0, __ATOMIC_RELAXED);
         space->asid = asid;
-        __atomic_store_n(&space->asid_generation, asid_generation, __ATOMIC_RELEASE);
+        __atomic_store_n(&space->asid_generation, space_generation, __ATOMIC_RELEASE);
         if (space->pinned)
             pin_mark(asid);
     }
@@ -870,18 +870,18 @@ bool space_load_other(struct space *space)
 
 static void keep(struct space *space)
 {
-    if (space->pinned || space->asid_generation == asid_generation)
+    if (space->pinned || space->asid_generation == space_generation)
         return;
-    space->asid_generation = asid_generation;
+    space->asid_generation = space_generation;
     asid_kept[nkept++] = space->asid;
 }
 
 void spaces_rollover(void)
 {
     nkept = 0;
-    asid_generation++;
+    space_generation++;
     for (unsigned i = 0; i < ncpus; i++)
-        if (cpus[i].loaded && cpus[i].loaded->asid_generation == asid_generation - 1)
+        if (cpus[i].loaded && cpus[i].loaded->asid_generation == space_generation - 1)
             keep(cpus[i].loaded);
     asid_next = 1;
     tlb_flush_all();
@@ -916,7 +916,7 @@ int space_unpin(struct space *space)
     }
     pin_drop(space);
     if (has) {
-        space->asid_generation = asid_generation;
+        space->asid_generation = space_generation;
         asid_kept[nkept++] = asid;
     }
     return 0;

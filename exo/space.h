@@ -18,6 +18,7 @@
 #include "base/list.h"
 #include "cpu.h"
 #include "frame.h"
+#include "info.h"
 
 /* What is left of a contiguous run that is bound in pieces: frames charged to the space's account, neither zeroed nor
  * bound, the next at pfn to be bound at va.  All 0: there is none. */
@@ -48,6 +49,11 @@ struct space {
 
 /* Is [va, va + n pages) page aligned, inside user space, and clear of the tables' window? */
 bool space_range_ok(uint64_t va, uint64_t n);
+/* And one page? */
+static inline bool space_page_ok(uint64_t va)
+{
+    return !(va & PAGE_MASK) && va < system_info->table_va;
+}
 
 /* A combination of enum exo_prot that a page may have: never both writable and executable. */
 static inline bool space_prot_ok(uint64_t prot)
@@ -108,6 +114,15 @@ int64_t space_unbind(struct space *space, uint64_t va, uint64_t n, bool lazy);
 /* No TLB holds anything stale of these pages, however many. */
 void space_sync(struct space *space, uint64_t va, uint64_t n);
 
+/* Of ASIDs; changes in world mode only. */
+extern uint64_t space_generation;
+/* May a TLB hold translations of it? */
+static inline bool space_in_tlb(const struct space *space)
+{
+    uint64_t generation = __atomic_load_n(&space->asid_generation, __ATOMIC_ACQUIRE);
+
+    return generation == space_generation || (space->pinned && generation);
+}
 /* Has it an ASID on this CPU? */
 bool space_has_asid(const struct cpu *cpu, const struct space *space);
 /* Puts one that has, and is not there yet, into this CPU's MMU. */
@@ -131,7 +146,5 @@ int space_unpin(struct space *space);
 /* No user space in the MMU. */
 void space_unload(void);
 void spaces_init(paddr_t empty_root);
-/* May a TLB hold translations of it?  For the audit. */
-bool space_in_tlb(const struct space *space);
 
 #endif

@@ -18,9 +18,17 @@ int tables_make(struct space *space, uint64_t va, unsigned level, pte_t **out);
 void tables_trim(struct space *space, uint64_t va);
 
 /* Nobody else's TLB knows of it, nor can before this CPU drops the space's lock. */
-bool only_here(const struct space *space);
-/* The page, or the large one that it is in; complete after arch_tlb_sync. */
-void flush_page(struct space *space, uint64_t va);
+static inline bool only_here(const struct space *space)
+{
+    return space->cpus == 1ull << cpu_this()->id;
+}
+/* No TLB holds any of it once these return. */
+static inline __attribute__((always_inline)) void flush_page(struct space *space, uint64_t va)
+{
+    arch_tlb_flush_page(space->asid, (uva_t){va}, only_here(space)); /* or the large one that it is in */
+    arch_tlb_sync(only_here(space));
+}
+void flush_pages(struct space *space, uint64_t va, uint64_t n);
 void flush_space(struct space *space);
 
 void run_drop(struct space *space);

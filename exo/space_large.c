@@ -55,16 +55,13 @@ static void bind(struct space *space, pte_t *entry, pte_t value)
 /* After an entry has changed that TLBs may know: now, or some day. */
 static void forget(struct space *space, uint64_t va, bool lazy)
 {
-    if (!space_in_tlb(space) || lazy)
-        arch_table_sync();
-    if (!space_in_tlb(space))
-        return;
-    if (lazy) {
-        tlb_lazy_add(&space->lazy, va, EXO_LARGE_PAGES);
-    } else {
+    if (space_in_tlb(space) && !lazy) {
         flush_page(space, va);
-        arch_tlb_sync(only_here(space));
+        return;
     }
+    arch_table_sync();
+    if (space_in_tlb(space))
+        tlb_lazy_add(&space->lazy, va, EXO_LARGE_PAGES);
 }
 
 int64_t large_unbind(struct space *space, uint64_t va, uint64_t n, bool lazy)
@@ -79,7 +76,7 @@ int64_t large_unbind(struct space *space, uint64_t va, uint64_t n, bool lazy)
     space->nbound--;
     forget(space, va, lazy);
     if (lazy && space_in_tlb(space))
-        frame_note_stale(head);
+        frame_note_stale(frame_entry(head));
     frame_unref(head); /* only now may anybody else have the frames */
     tables_trim(space, va);
     return EXO_LARGE_PAGES;

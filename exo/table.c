@@ -2,16 +2,7 @@
 
 pte_t *table_walk(pfn_t root, uint64_t va, unsigned level)
 {
-    pte_t *table = frame_address(root);
-
-    for (unsigned at = ARCH_PT_LEVELS - 1; at > level; at--) {
-        pte_t entry = table[index_at(va, at)];
-
-        if (!pte_is_table(entry))
-            return NULL;
-        table = table_of(entry);
-    }
-    return &table[index_at(va, level)];
+    return table_walk_inline(root, va, level);
 }
 
 /* What an entry at a level above the leaves' spares: the first address behind what it covers. */

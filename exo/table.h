@@ -20,14 +20,35 @@ static inline pte_t *table_of(pte_t entry)
 /* True: its table is empty now. */
 static inline __attribute__((always_inline)) bool entry_set(pte_t *entry, pte_t value)
 {
-    struct exo_frame *f = frame_entry(paddr_to_pfn(virt_to_phys(entry)));
+    struct exo_frame *f = frame_entry_inline(paddr_to_pfn(virt_to_phys(entry)));
 
     f->entries = (uint16_t)(f->entries + (value != 0) - (*entry != 0));
     *entry = value;
     return f->entries == 0;
 }
+/* So many of an entry's table are in use more, or fewer.  True: none is. */
+static inline __attribute__((always_inline)) bool entries_add(const pte_t *entry, int64_t more)
+{
+    struct exo_frame *f = frame_entry_inline(paddr_to_pfn(virt_to_phys(entry)));
+
+    f->entries = (uint16_t)(f->entries + more);
+    return f->entries == 0;
+}
 /* The entry of this level for va, or NULL where a table above it is missing. */
 pte_t *table_walk(pfn_t root, uint64_t va, unsigned level);
+static inline __attribute__((always_inline)) pte_t *table_walk_inline(pfn_t root, uint64_t va, unsigned level)
+{
+    pte_t *table = frame_address(root);
+
+    for (unsigned at = ARCH_PT_LEVELS - 1; at > level; at--) {
+        pte_t entry = table[index_at(va, at)];
+
+        if (!pte_is_table(entry))
+            return NULL;
+        table = table_of(entry);
+    }
+    return &table[index_at(va, level)];
+}
 
 /* Of an entry that is in use.  What has no frame-table entry (device registers, doorbells) has no references. */
 static inline bool pte_is_counted(pte_t entry)

@@ -115,8 +115,9 @@ void arch_code_written(void *from, uint64_t len_bytes);
 /* Address spaces.  The user half changes; the kernel's stays. */
 unsigned arch_asid_bits(void);
 void arch_space_load(paddr_t root, uint32_t asid);
-/* The first two are complete after arch_tlb_sync.  only_here: no other CPU's TLB can hold any of it. */
+/* The first three are complete after arch_tlb_sync.  only_here: no other CPU's TLB can hold any of it. */
 void arch_tlb_flush_page(uint32_t asid, uva_t va, bool only_here);
+void arch_tlb_flush_pages(uint32_t asid, uva_t va, uint64_t n, bool only_here);
 void arch_tlb_flush_asid(uint32_t asid, bool only_here);
 void arch_tlb_sync(bool only_here);
 void arch_tlb_flush_all(void);

@@ -331,7 +331,8 @@ struct exo_frame {
         entries; /* TABLE: entries in use; VCPU: its CPU; SPACE: its ASID; USER: enum exo_large; IOTABLE: see above */
     uint32_t account; /* frame number of the ENV that pays; 0 for the kernel */
     uint32_t refs;    /* bindings */
-    uint32_t serial;  /* counts the kernel objects made here, so that a stale name is told from a live one */
+    uint32_t
+        serial; /* counts the kernel objects that went here, so that a stale name is told from a live one */
     union {
         struct { /* FREE: links of the free list, frame numbers */
             uint32_t next;

@@ -1215,6 +1215,9 @@ static const char *plant_told(int which)
     case 159: /* or in a space that no TLB knows */
         actor_new(20).vcpu->sound = machine.cpu->epoch;
         return "could not go on at once";
+    case 160:
+        a.env->owner.caps.frames[CAPS_FRAMES - 1] = a.env->owner.caps.frames[0];
+        return "behind the end of its capability table";
     default:
         ck_abort_msg("there is no violation %d", which);
     }
@@ -1249,7 +1252,7 @@ static Suite *suite(void)
     tcase_add_checked_fixture(tc, setup, NULL);
     tcase_add_loop_test(tc, finds_what_is_wrong, 0, 74);
     tcase_add_test(tc, without_translations);
-    tcase_add_loop_test(tc, says_what_is_wrong, 0, 160);
+    tcase_add_loop_test(tc, says_what_is_wrong, 0, 161);
     suite_add_tcase(s, tc);
 
     tc = tcase_create("several CPUs");

@@ -49,8 +49,13 @@ static void setup_far(void)
 /* Its CPU has been told, and the interrupt is still on its way, when it makes one more call: of each kind.  K1, K29 */
 START_TEST(who_has_ended_begins_nothing)
 {
-    const uint64_t args[8] = {EXO_SELF_SPACE, VA + 2 * PAGE_SIZE, 1, EXO_WANT_ANY, RW};
+    uint64_t args[8] = {EXO_SELF_SPACE, VA + 2 * PAGE_SIZE, 1, EXO_WANT_ANY, RW};
     uint64_t free_before, call = (uint64_t)_i;
+
+    if (call == EXO_CALL_page_map)
+        memcpy(args, (const uint64_t[]){EXO_SELF_SPACE, VA + 2 * PAGE_SIZE, EXO_SELF_SPACE, VA, 1, RW}, 48);
+    else if (call == EXO_CALL_page_unmap)
+        args[3] = 0;
 
     machine.held = 2;
     machine_on(0);

@@ -1,5 +1,8 @@
 /* Details that other suites pass by: each test here finds a mistake in the kernel that nothing else found (docs/mutants.md). */
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "cap.h"
 #include "cpu.h"
@@ -639,35 +642,36 @@ START_TEST(K8_answers_take_the_world_if_they_must)
 END_TEST
 
 /* A call to another CPU's vcpu ends early: by a signal from elsewhere, by one from its own CPU, by its deadline.  All that is
- * known on both CPUs, so the world is taken, once.  Loop: which. */
+ * known on both CPUs, so the world is taken, once.  Loop: which; and with fast paths or without. */
 START_TEST(K28_calls_abroad_end_with_the_world)
 {
     struct vcpu *far = other_of(&client, 1), *beside;
     uint64_t event = (uint64_t)CALL_OK(event_create, other_cap, 1);
-    uint32_t before;
+    uint32_t before, how = (uint32_t)_i % 3;
 
+    machine.no_fast_paths |= _i >= 3;
     beside = other_of(&client, 1);
     far->page->upcall_events = 1;
     machine_on(1);
     machine_run(far);
-    CALL(call, gate | EXO_MSG_INTR, 1, 2, 3, 4, 5, 6, _i == 2 ? machine.time + 50 : EXO_FOREVER);
+    CALL(call, gate | EXO_MSG_INTR, 1, 2, 3, 4, 5, 6, how == 2 ? machine.time + 50 : EXO_FOREVER);
     ck_assert_int_eq(far->state, VCPU_SENDING);
     ck_assert_uint_eq(server.vcpu->nfar, 1);
     before = worlds();
-    if (_i == 0) {
+    if (how == 0) {
         machine_on(0);
         as(&client);
         CALL_OK(signal, event, 1);
         ck_assert_uint_eq(worlds(), before);
         machine_on(1);
-    } else if (_i == 1) {
+    } else if (how == 1) {
         machine_run(beside);
         CALL_OK(signal, event, 1);
     } else {
         machine_advance(100);
     }
     ck_assert_uint_eq(worlds(), before + 1);
-    ck_assert_int_eq(result(far), _i == 2 ? -EXO_ETIMEDOUT : -EXO_EINTR);
+    ck_assert_int_eq(result(far), how == 2 ? -EXO_ETIMEDOUT : -EXO_EINTR);
     ck_assert(list_empty(&server.vcpu->senders));
     ck_assert_uint_eq(server.vcpu->nfar, 0);
     machine_on(0);
@@ -796,6 +800,326 @@ START_TEST(both_ways_do_the_same)
 }
 END_TEST
 
+/* What a call about one page, or two, meets, of a client that has from VA on: a page, a hole, a copy that may be read and no more,
+ * a copy with all rights, one that is unbound lazily where the situation is STALE; then a pair, another page and a copy of this
+ * one; and room for two.  Around EDGE_VA two in two tables, the second one to be read alone; at LARGE_VA a large page, at LONE_VA a
+ * page alone in its table and bound once, at FAR_VA one alone that is bound elsewhere too, at DEVICE_VA (root's) registers. */
+#define HOLE_VA (VA + PAGE_SIZE)
+#define READ_VA (VA + 2 * PAGE_SIZE)
+#define COPY_VA (VA + 3 * PAGE_SIZE)
+#define STALE_VA (VA + 4 * PAGE_SIZE)
+#define LARGE_VA (VA + EXO_LARGE_BYTES)
+#define LONE_VA (VA + 2 * EXO_LARGE_BYTES)
+#define FAR_VA (VA + 3 * EXO_LARGE_BYTES)
+#define NOWHERE_VA (VA + 4 * EXO_LARGE_BYTES)
+#define DEVICE_VA (VA + 5 * EXO_LARGE_BYTES)
+#define PAIR_VA (VA + 8 * PAGE_SIZE)
+#define ROOM_VA (VA + 16 * PAGE_SIZE)
+#define EDGE_VA (VA + 7 * EXO_LARGE_BYTES)
+
+enum situation { USUAL, STALE, DEVICE, CLAIMED, FULL, ENDING, NEVER_RAN };
+
+static const struct pages_call {
+    uint64_t call, args[6];
+    enum situation situation;
+    int64_t result; /* as abi.md says */
+} pages[] = {
+#define ONE(name, result, situation, ...)                                                                    \
+    {                                                                                                        \
+        EXO_CALL_##name, {__VA_ARGS__}, situation, result                                                    \
+    }
+#define MAP(result, to, from, prot)                                                                          \
+    ONE(page_map, result, USUAL, EXO_SELF_SPACE, to, EXO_SELF_SPACE, from, 1, prot)
+#define PROTECT(result, va, prot) ONE(page_protect, result, USUAL, EXO_SELF_SPACE, va, 1, prot)
+#define UNMAP(result, va, flags) ONE(page_unmap, result, USUAL, EXO_SELF_SPACE, va, 1, flags)
+#define MAX(rights) ((uint64_t)(rights) << EXO_PROT_MAX_SHIFT)
+    MAP(1, HOLE_VA, VA, RW),
+    MAP(1, HOLE_VA, VA, EXO_PROT_READ | EXO_PROT_EXEC),
+    MAP(1, HOLE_VA, VA, EXO_PROT_NONE),
+    MAP(1, HOLE_VA, VA, EXO_PROT_READ | MAX(EXO_PROT_ALL)),
+    MAP(1, HOLE_VA, READ_VA, EXO_PROT_READ),
+    MAP(1, NOWHERE_VA, VA, RW),
+    ONE(page_map, 1, STALE, EXO_SELF_SPACE, STALE_VA, EXO_SELF_SPACE, VA, 1, RW),
+    ONE(page_map, 1, STALE, EXO_SELF_SPACE, HOLE_VA, EXO_SELF_SPACE, VA, 1, RW),
+    MAP(1, HOLE_VA, LARGE_VA + PAGE_SIZE, RW),
+    ONE(page_map, -EXO_EUNBOUND, STALE, EXO_SELF_SPACE, HOLE_VA, EXO_SELF_SPACE, STALE_VA, 1, RW),
+    MAP(-EXO_EUNBOUND, HOLE_VA, ROOM_VA, RW),
+    MAP(-EXO_EUNBOUND, HOLE_VA, NOWHERE_VA, RW),
+    MAP(-EXO_EBOUND, COPY_VA, VA, RW),
+    MAP(-EXO_EBOUND, LARGE_VA, VA, RW),
+    MAP(-EXO_ERIGHTS, HOLE_VA, READ_VA, RW),
+    MAP(-EXO_ERIGHTS, HOLE_VA, READ_VA, EXO_PROT_READ | MAX(RW)),
+    MAP(-EXO_EINVAL, HOLE_VA, VA, EXO_PROT_WRITE | EXO_PROT_EXEC),
+    MAP(-EXO_EINVAL, HOLE_VA, VA, EXO_PROT_ALL + 1),
+    MAP(-EXO_EINVAL, HOLE_VA, VA, RW | MAX(EXO_PROT_READ)),
+    MAP(-EXO_EINVAL, HOLE_VA, VA, RW | MAX(EXO_PROT_ALL + 1)),
+    MAP(-EXO_ERANGE, HOLE_VA + 1, VA, RW),
+    MAP(-EXO_ERANGE, HOLE_VA, VA + 8, RW),
+    MAP(-EXO_ERANGE, 1ull << 60, VA, RW),
+    MAP(-EXO_ERANGE, HOLE_VA, 1ull << 60, RW),
+    ONE(page_map, -EXO_EHANDLE, USUAL, 0, HOLE_VA, 0, VA, 1, RW),
+    ONE(page_map, -EXO_ETYPE, USUAL, EXO_SELF_ENV, HOLE_VA, EXO_SELF_ENV, VA, 1, RW),
+    ONE(page_map, 1, DEVICE, EXO_SELF_SPACE, HOLE_VA, EXO_SELF_SPACE, DEVICE_VA, 1, RW),
+    ONE(page_map, 1, CLAIMED, EXO_SELF_SPACE, HOLE_VA, EXO_SELF_SPACE, VA, 1, RW),
+    ONE(page_map, -EXO_EFULL, FULL, EXO_SELF_SPACE, HOLE_VA, EXO_SELF_SPACE, VA, 1, RW),
+    ONE(page_map, -EXO_EDEAD, ENDING, 0, HOLE_VA, 0, VA + 99 * PAGE_SIZE, 1, RW),
+    ONE(page_map, 1, NEVER_RAN, 0, HOLE_VA, 0, VA, 1, RW),
+    PROTECT(1, VA, EXO_PROT_READ),
+    PROTECT(1, VA, EXO_PROT_NONE),
+    PROTECT(1, VA, EXO_PROT_READ | EXO_PROT_EXEC),
+    PROTECT(1, VA, EXO_PROT_READ | EXO_LAZY),
+    PROTECT(-EXO_EUNBOUND, HOLE_VA, EXO_PROT_READ),
+    PROTECT(-EXO_EUNBOUND, NOWHERE_VA, EXO_PROT_READ),
+    PROTECT(-EXO_ERIGHTS, READ_VA, RW),
+    PROTECT(-EXO_EINVAL, VA, EXO_PROT_WRITE | EXO_PROT_EXEC),
+    PROTECT(-EXO_EINVAL, LARGE_VA, EXO_PROT_READ),
+    PROTECT(-EXO_ERANGE, VA + 2, EXO_PROT_READ),
+    PROTECT(-EXO_ERANGE, 1ull << 60, EXO_PROT_READ),
+    ONE(page_protect, -EXO_EHANDLE, USUAL, 12345, VA, 1, RW),
+    ONE(page_protect, -EXO_ETYPE, USUAL, EXO_SELF_ENV, VA, 1, RW),
+    ONE(page_protect, 1, NEVER_RAN, 0, VA, 1, EXO_PROT_READ),
+    UNMAP(1, COPY_VA, 0),
+    UNMAP(1, COPY_VA, EXO_LAZY),
+    UNMAP(1, HOLE_VA, 0),
+    UNMAP(1, NOWHERE_VA, 0),
+    UNMAP(1, LONE_VA, 0),
+    UNMAP(1, FAR_VA, 0),
+    UNMAP(-EXO_EINVAL, LARGE_VA + PAGE_SIZE, 0),
+    UNMAP(-EXO_EINVAL, VA, 2),
+    UNMAP(-EXO_ERANGE, VA + 4, 0),
+    UNMAP(-EXO_ERANGE, 1ull << 60, 0),
+    ONE(page_unmap, -EXO_EHANDLE, USUAL, 0, VA, 1, 0),
+    ONE(page_unmap, -EXO_ETYPE, USUAL, EXO_SELF_ENV, VA, 1, 0),
+    ONE(page_unmap, 1, DEVICE, EXO_SELF_SPACE, DEVICE_VA, 1, 0),
+    ONE(page_unmap, 1, NEVER_RAN, 0, VA, 1, 0),
+/* none; and two, of which the second one decides */
+#define MAP2(result, situation, to, from, prot)                                                              \
+    ONE(page_map, result, situation, EXO_SELF_SPACE, to, EXO_SELF_SPACE, from, 2, prot)
+    ONE(page_map, 0, USUAL, EXO_SELF_SPACE, HOLE_VA, EXO_SELF_SPACE, VA, 0, RW),
+    MAP2(2, USUAL, ROOM_VA, PAIR_VA, RW),
+    MAP2(2, USUAL, ROOM_VA, COPY_VA - PAGE_SIZE, EXO_PROT_READ),
+    MAP2(2, USUAL, NOWHERE_VA - PAGE_SIZE, PAIR_VA, RW),
+    MAP2(2, CLAIMED, ROOM_VA, PAIR_VA, RW),
+    MAP2(-EXO_EFULL, FULL, ROOM_VA, PAIR_VA, RW),
+    MAP2(-EXO_EBOUND, USUAL, PAIR_VA - PAGE_SIZE, PAIR_VA, RW),
+    MAP2(-EXO_EUNBOUND, USUAL, ROOM_VA, VA, RW),
+    MAP2(-EXO_EUNBOUND, USUAL, ROOM_VA, NOWHERE_VA - PAGE_SIZE, RW),
+    MAP2(-EXO_ERIGHTS, USUAL, ROOM_VA, READ_VA, RW),
+    MAP2(2, USUAL, ROOM_VA, LARGE_VA, RW),
+    MAP2(2, USUAL, ROOM_VA, EDGE_VA - PAGE_SIZE, EXO_PROT_READ),
+    MAP2(-EXO_ERIGHTS, USUAL, ROOM_VA, EDGE_VA - PAGE_SIZE, RW),
+    MAP2(-EXO_EBOUND, USUAL, FAR_VA - PAGE_SIZE, PAIR_VA, RW),
+    ONE(page_protect, 2, USUAL, EXO_SELF_SPACE, PAIR_VA, 2, EXO_PROT_READ),
+    ONE(page_protect, 2, USUAL, EXO_SELF_SPACE, PAIR_VA, 2, EXO_PROT_READ | EXO_LAZY),
+    ONE(page_protect, 1, USUAL, EXO_SELF_SPACE, LARGE_VA - PAGE_SIZE, 2, EXO_PROT_READ),
+    ONE(page_protect, -EXO_EUNBOUND, USUAL, EXO_SELF_SPACE, VA, 2, EXO_PROT_READ),
+    ONE(page_protect, -EXO_ERIGHTS, USUAL, EXO_SELF_SPACE, READ_VA, 2, RW),
+    ONE(page_unmap, 2, USUAL, EXO_SELF_SPACE, PAIR_VA, 2, 0),
+    ONE(page_unmap, 2, USUAL, EXO_SELF_SPACE, VA, 2, 0),
+    ONE(page_unmap, 2, USUAL, EXO_SELF_SPACE, HOLE_VA, 2, EXO_LAZY),
+    ONE(page_unmap, 64, USUAL, EXO_SELF_SPACE, FAR_VA - 32 * PAGE_SIZE, 64, 0),
+    ONE(page_unmap, 64, USUAL, EXO_SELF_SPACE, NOWHERE_VA - 32 * PAGE_SIZE, 64, 0),
+};
+
+static void copy(uint64_t to, uint64_t prot)
+{
+    CALL_OK(page_map, EXO_SELF_SPACE, to, EXO_SELF_SPACE, VA, 1, prot);
+}
+
+static void furnish(void)
+{
+    CALL_OK(page_alloc, EXO_SELF_SPACE, VA, 1, EXO_WANT_ANY, RW);
+    copy(READ_VA, EXO_PROT_READ);
+    copy(COPY_VA, RW);
+    copy(STALE_VA, RW);
+    copy(FAR_VA, RW);
+    CALL_OK(page_alloc, EXO_SELF_SPACE, PAIR_VA, 1, EXO_WANT_ANY, RW);
+    copy(PAIR_VA + PAGE_SIZE, RW);
+    CALL_OK(page_alloc, EXO_SELF_SPACE, LARGE_VA - PAGE_SIZE, 1, EXO_WANT_ANY, RW);
+    CALL_OK(page_alloc, EXO_SELF_SPACE, EDGE_VA - PAGE_SIZE, 1, EXO_WANT_ANY, RW);
+    copy(EDGE_VA, EXO_PROT_READ);
+    CALL_OK(page_alloc, EXO_SELF_SPACE, LONE_VA, 1, EXO_WANT_ANY, RW);
+    for (uint64_t done = 0; done < EXO_LARGE_PAGES;)
+        done +=
+            (uint64_t)CALL_OK(page_alloc, EXO_SELF_SPACE, LARGE_VA + done * PAGE_SIZE, EXO_LARGE_PAGES - done,
+                              EXO_WANT_ANY, RW | EXO_ALLOC_LARGE | (done ? (uint64_t)EXO_ALLOC_MORE : 0));
+}
+
+/* A space in which nobody ever ran, with pages from VA on. */
+static uint64_t other_space(uint64_t n)
+{
+    uint64_t handle = (uint64_t)CALL_OK(space_create, 0);
+
+    for (uint64_t done = 0; done < n;)
+        done += (uint64_t)CALL_OK(page_alloc, handle, VA + done * PAGE_SIZE, n - done, EXO_WANT_ANY, RW);
+    return handle;
+}
+
+static struct space *arrange(const struct pages_call *one, uint64_t args[8])
+{
+    struct space *space = client.env->home;
+    struct exo_frame *f;
+    struct binding b;
+
+    ck_assert(space_lookup(space, VA, &b));
+    f = frame_entry(b.pfn);
+    switch (one->situation) {
+    case USUAL:
+        return space;
+    case STALE:
+        ck_assert_ptr_nonnull(machine_touch(STALE_VA, EXO_PROT_READ));
+        CALL_OK(page_unmap, EXO_SELF_SPACE, STALE_VA, 1, EXO_LAZY);
+        return space;
+    case DEVICE:
+        as(&root);
+        CALL_OK(mmio_map, EXO_FIRST_MMIO, EXO_SELF_SPACE, DEVICE_VA, 0x9000000, 1, RW);
+        CALL_OK(page_alloc, EXO_SELF_SPACE, VA, 1, EXO_WANT_ANY, RW);
+        return root.env->home;
+    case CLAIMED:
+        f->reclaim = 77; /* by a call that has ended */
+        return space;
+    case FULL:
+        f->refs += FRAME_REFS_MAX;
+        return space;
+    case ENDING:
+    case NEVER_RAN:
+        args[0] = other_space(one->situation == ENDING ? 100 : 1);
+        if (one->call == EXO_CALL_page_map)
+            args[2] = args[0];
+        space = frame_address(cap_at(client.env, args[0])->object);
+        if (one->situation == ENDING)
+            ck_assert_int_eq(CALL_OK(space_destroy, args[0]), 1);
+        return space;
+    }
+    return space;
+}
+
+static void see_space(unsigned way, struct space *space)
+{
+    static const uint64_t places[] = {VA,
+                                      HOLE_VA,
+                                      READ_VA,
+                                      COPY_VA,
+                                      STALE_VA,
+                                      PAIR_VA,
+                                      PAIR_VA + PAGE_SIZE,
+                                      ROOM_VA,
+                                      ROOM_VA + PAGE_SIZE,
+                                      LARGE_VA - PAGE_SIZE,
+                                      LARGE_VA,
+                                      LONE_VA,
+                                      FAR_VA - PAGE_SIZE,
+                                      FAR_VA,
+                                      NOWHERE_VA - PAGE_SIZE,
+                                      NOWHERE_VA,
+                                      EDGE_VA - PAGE_SIZE,
+                                      EDGE_VA,
+                                      DEVICE_VA};
+    struct binding b;
+
+    for (unsigned i = 0; i < ARRAY_LEN(places); i++) {
+        b = (struct binding){0};
+        see(way, space_lookup(space, places[i], &b));
+        see(way, (uint64_t)b.pfn << 16 | (uint64_t)b.prot << 8 | b.max);
+        see(way, b.memory == MEMORY_NORMAL && b.pfn ? frame_holder(b.pfn)->refs : 0);
+    }
+    see(way, space->nbound);
+    see(way, exo_free_frames());
+}
+
+static unsigned one_way(const struct pages_call *one, bool long_way)
+{
+    uint64_t args[8] = {0};
+    struct space *space;
+    struct binding b;
+
+    exo_boot_ram(16 << 20);
+    client = actor_make(1000);
+    as(&client);
+    furnish();
+    memcpy(args, one->args, sizeof(one->args));
+    space = arrange(one, args);
+    machine.no_fast_paths = long_way;
+    see(0, (uint64_t)machine_call(one->call, args));
+    see_space(0, space);
+    if (one->situation == FULL) {
+        ck_assert(space_lookup(space, VA, &b));
+        frame_entry(b.pfn)->refs -= FRAME_REFS_MAX;
+    }
+    exo_check();
+    return nseen[0];
+}
+
+/* Each way in a process of its own, with a machine of its own. */
+START_TEST(pages_both_ways)
+{
+    uint64_t *shared = mmap(NULL, sizeof(seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    const struct pages_call *one = &pages[_i];
+
+    ck_assert_ptr_ne(shared, MAP_FAILED);
+    for (unsigned way = 0; way < 2; way++) {
+        pid_t pid = fork();
+        int status;
+
+        if (pid == 0) {
+            unsigned n = one_way(one, way);
+
+            memcpy(&shared[way * 128], seen[0], n * sizeof(seen[0][0]));
+            _exit(0);
+        }
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert_msg(status == 0, "%u: %x", way, (unsigned)status);
+    }
+    ck_assert_int_eq((int64_t)shared[0], one->result);
+    for (unsigned i = 0; i < 128; i++)
+        ck_assert_msg(shared[i] == shared[128 + i], "%u: %lx, %lx", i, (unsigned long)shared[i],
+                      (unsigned long)shared[128 + i]);
+}
+END_TEST
+
+static struct exo_lock *others; /* somebody else has it, until it is waited for */
+
+static void others_drop(void)
+{
+    others->served++;
+    machine_waits = NULL;
+}
+
+/* The CPU's lock, or the space's.  K6 */
+START_TEST(waits_its_turn)
+{
+    static const uint64_t args[][8] = {{EXO_SELF_SPACE, HOLE_VA, EXO_SELF_SPACE, VA, 1, RW},
+                                       {EXO_SELF_SPACE, HOLE_VA, 1, EXO_PROT_READ},
+                                       {EXO_SELF_SPACE, HOLE_VA, 1, 0}};
+    static const uint64_t calls[] = {EXO_CALL_page_map, EXO_CALL_page_protect, EXO_CALL_page_unmap};
+    uint64_t event;
+    struct binding b;
+
+    as(&client);
+    CALL_OK(page_alloc, EXO_SELF_SPACE, VA, 1, EXO_WANT_ANY, RW);
+    others = _i ? &client.env->home->lock : &machine.cpu->lock;
+    for (unsigned i = 0; i < ARRAY_LEN(calls); i++) {
+        others->next++;
+        machine_waits = others_drop;
+        ck_assert_int_eq(machine_call(calls[i], args[i]), 1);
+        ck_assert_uint_eq(others->contended, i + 1);
+        ck_assert_uint_eq(others->next, others->served);
+        b = (struct binding){0};
+        ck_assert_int_eq(space_lookup(client.env->home, HOLE_VA, &b), i < 2);
+        ck_assert_uint_eq(b.prot, i == 0 ? RW : i == 1 ? EXO_PROT_READ : 0);
+    }
+    if (_i)
+        return;
+    as(&root);
+    event = (uint64_t)CALL_OK(event_create, client.vcpu_cap, 4);
+    others->next++;
+    machine_waits = others_drop;
+    CALL_OK(signal, event, 4);
+    ck_assert_uint_eq(others->contended, 4);
+    ck_assert_uint_eq(client.vcpu->page->events, 4);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("exact");
@@ -827,6 +1151,11 @@ static Suite *suite(void)
     tcase_add_test(tc, K18_lines_that_are_not_there);
     tcase_add_test(tc, K18_lines_go_in_pieces);
     tcase_add_test(tc, both_ways_do_the_same);
+    tcase_add_loop_test(tc, waits_its_turn, 0, 2);
+    suite_add_tcase(s, tc);
+
+    tc = tcase_create("pages");
+    tcase_add_loop_test(tc, pages_both_ways, 0, (int)ARRAY_LEN(pages));
     suite_add_tcase(s, tc);
 
     tc = tcase_create("cpus");
@@ -836,7 +1165,7 @@ static Suite *suite(void)
     tcase_add_test(tc, K29_no_note_stays_behind);
     tcase_add_loop_test(tc, K1_a_loaded_space_stays, 0, 3);
     tcase_add_test(tc, K8_answers_take_the_world_if_they_must);
-    tcase_add_loop_test(tc, K28_calls_abroad_end_with_the_world, 0, 3);
+    tcase_add_loop_test(tc, K28_calls_abroad_end_with_the_world, 0, 6);
     tcase_add_test(tc, I1_invented_tokens_disturb_nobody);
     tcase_add_test(tc, K8_answers_with_capabilities_take_the_world);
     suite_add_tcase(s, tc);

@@ -3,6 +3,7 @@
 `build` compiles a source that was changed and links the kernel with it; `kill` runs suites, the fuzzers' kept inputs and the
 exhaustive checker on that kernel, until one fails. Time is counted in seconds of the processor, which load does not change.
 """
+import glob
 import hashlib
 import json
 import os
@@ -84,28 +85,56 @@ def newest():
     return newest.it
 
 
+def compiled_from(file):
+    """The portable sources that a header is part of, as the compiler told; a source: itself."""
+    if file.endswith(".c"):
+        return [file]
+    sources = sorted(glob.glob("exo/*.c"))
+    return [s for s in sources if file in open(f"{HOST}/{s}.d", encoding="utf-8").read().split()]
+
+
+def mirror(where, file):
+    """All of exo/ as it is, but for one header: quoted includes find that one."""
+    folder = os.path.dirname(file)
+    os.makedirs(f"{where}/{folder}", exist_ok=True)
+    for name in os.listdir(folder):
+        link = f"{where}/{folder}/{name}"
+        if not os.path.lexists(link):
+            os.symlink(os.path.abspath(f"{folder}/{name}"), link)
+    os.remove(f"{where}/{file}")
+
+
 class Mutant:
-    """A kernel with one source changed, in a folder of its own."""
+    """A kernel with one file changed, in a folder of its own."""
     def __init__(self, where, file, text):
-        self.where, self.file, self.checker = where, file, None
-        place(where, file, text)
-        self.object = compile_to(where, file, flags()["host"], ".o")
+        self.where, self.file, self.sources = where, file, compiled_from(file)
+        if file.endswith(".h"):
+            self.where = f"{where}.{os.path.basename(file)}"
+            mirror(self.where, file)
+        place(self.where, file, text)
+        objects = {s: compile_to(self.where, s, flags()["host"], ".o") for s in self.sources}
+        self.objects = objects if objects and all(objects.values()) else None
+
+    def digest(self):
+        """Of all that it is compiled to."""
+        return hashlib.sha256("".join(digest(self.objects[s]) for s in self.sources).encode()).hexdigest()
 
     def is_same(self):
-        return digest(self.object) == original(self.file)
+        return all(digest(self.objects[s]) == original(s) for s in self.sources)
 
     def link(self):
-        objects = [self.object if o == f"{HOST}/{self.file}.o" else o for o in flags()["objects"]]
-        assert self.object in objects, self.file
+        mine = {f"{HOST}/{s}.o": o for s, o in self.objects.items()}
+        objects = [mine.pop(o, o) for o in flags()["objects"]]
+        assert not mine, self.file
         done = run(flags()["cc"] + ["-shared", "-Wl,-soname,libexo.so", "-o", f"{self.where}/libexo.so"] + objects + ["-lfdt"])
         return done.returncode == 0
 
     def link_checker(self):
         """The checker's kernel is one object that tells of each access to memory (tests/check/check.mk)."""
-        told = compile_to(self.where, self.file, flags()["told"], ".told.o")
-        if not told:
+        told = {f"{CHECK}/{s}.o": compile_to(self.where, s, flags()["told"], ".told.o") for s in self.sources}
+        if not all(told.values()):
             return None
-        kernel = [told if o == f"{CHECK}/{self.file}.o" else o for o in flags()["told_objects"]]
+        kernel = [told.get(o, o) for o in flags()["told_objects"]]
         one, both = f"{self.where}/kernel.o", f"{self.where}/check"
         rename = [w for f in ("memset", "memcpy", "memmove") for w in ("--redefine-sym", f"{f}=told_{f}")]
         steps = [flags()["cc"] + ["-nostdlib", "-no-pie", "-r", "-Wl,-T,tests/check/kernel.lds", "-o", one] + kernel,

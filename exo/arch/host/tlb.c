@@ -190,6 +190,12 @@ void arch_tlb_flush_page(uint32_t asid, uva_t va, bool only_here)
     order(asid, true, va.v, only_here);
 }
 
+void arch_tlb_flush_pages(uint32_t asid, uva_t va, uint64_t n, bool only_here)
+{
+    for (uint64_t i = 0; i < n; i++)
+        order(asid, true, va.v + i * PAGE_SIZE, only_here);
+}
+
 void arch_tlb_flush_asid(uint32_t asid, bool only_here)
 {
     order(asid, false, 0, only_here);
