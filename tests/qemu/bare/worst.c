@@ -105,6 +105,10 @@ static void worst_ranges(void)
     exo_page_unmap((uint64_t)other, FIRST + 2 * GIB - 32 * PAGE_SIZE, 63, 0);
     check_is("64 are not, as the last is bound: all tables come and go",
              map_all((exo_handle_t)other, FIRST + 2 * GIB - 32 * PAGE_SIZE), -EXO_EBOUND);
+    exo_page_map((uint64_t)other, FIRST + 2 * GIB - 33 * PAGE_SIZE, EXO_SELF_SPACE, ACROSS(64), 1, RW);
+    check_is("nor where their tables stay, and what is in the first one is copied first",
+             map_all((exo_handle_t)other, FIRST + 2 * GIB - 32 * PAGE_SIZE), -EXO_EBOUND);
+    exo_page_unmap((uint64_t)other, FIRST + 2 * GIB - 33 * PAGE_SIZE, 1, 0);
     check_is("64 are protected", exo_page_protect(EXO_SELF_SPACE, ACROSS(64), 64, EXO_PROT_READ), 64);
     check_is("64 are synced", exo_tlb_sync(EXO_SELF_SPACE, ACROSS(64), 64), 0);
     check_is("where each may be the last but one to bind its frame, 24 are unmapped",
