@@ -6,6 +6,7 @@
 
 #include "cap.h"
 #include "cpu.h"
+#include "event.h"
 #include "exo_machine.h"
 #include "irq.h"
 
@@ -91,6 +92,19 @@ START_TEST(K21_no_token_comes_twice)
     ck_assert_int_eq(CALL(reply_wait, second, 0, 0, 0, 0, 0, 0, EXO_FOREVER), MACHINE_AWAY);
     ck_assert_ptr_eq(machine.cpu->current, client.vcpu);
     ck_assert_ptr_null(client.vcpu->peer);
+}
+END_TEST
+
+/* A token has room for all bits of its number beside the flags of an answer. */
+START_TEST(K21_numbers_of_tokens_fit)
+{
+    uint64_t token;
+
+    machine.cpu->call_serial = (1u << 28) - 2;
+    token = called();
+    ck_assert_uint_eq(token, ((1ull << 28) - 1) << 32 | vcpu_frame(client.vcpu));
+    ck_assert_int_eq(CALL(reply_wait, token, 0, 0, 0, 0, 0, 0, EXO_FOREVER), MACHINE_AWAY);
+    ck_assert_ptr_eq(machine.cpu->current, client.vcpu);
 }
 END_TEST
 
@@ -215,6 +229,54 @@ START_TEST(K27_refused_reclaim_marks_nothing)
     CALL_FAILS(EXO_EBUSY, page_map, server.space_cap, VA, client.space_cap, VA, 1, EXO_PROT_MAX(RW) | RW);
     ck_assert_int_eq(
         CALL(page_map, server.space_cap, VA, client.space_cap, VA + PAGE_SIZE, 2, EXO_PROT_MAX(RW) | RW), 2);
+}
+END_TEST
+
+/* A page that was asked back once is not asked back with those of the next call. */
+START_TEST(K27_each_reclaim_has_its_number)
+{
+    client_has(2);
+    as(&client);
+    CALL_OK(page_reclaim, EXO_SELF_SPACE, VA, 1, EXO_FOREVER);
+    CALL_OK(page_reclaim, EXO_SELF_SPACE, VA, 0, 0); /* called off */
+    CALL_OK(page_reclaim, EXO_SELF_SPACE, VA + PAGE_SIZE, 1, EXO_FOREVER);
+    as(&root);
+    CALL_FAILS(EXO_EBUSY, page_map, server.space_cap, VA, client.space_cap, VA + PAGE_SIZE, 1,
+               EXO_PROT_MAX(RW) | RW);
+    ck_assert_int_eq(CALL(page_map, server.space_cap, VA, client.space_cap, VA, 1, EXO_PROT_MAX(RW) | RW), 1);
+}
+END_TEST
+
+/* Who waits hears at once that a page of its is gone. */
+START_TEST(K27_what_went_wakes_who_waits)
+{
+    struct binding b;
+
+    client_has(1);
+    CALL_OK(page_map, server.space_cap, VA, client.space_cap, VA, 1, EXO_PROT_MAX(RW) | RW);
+    as(&server);
+    server.vcpu->page->upcall_masked = 1; /* so it is not woken before */
+    CALL(wait, 1, EXO_FOREVER);
+    as(&client);
+    while (CALL_OK(page_reclaim, EXO_SELF_SPACE, VA, 1, 0) == EXO_RECLAIM_MORE)
+        ;
+    server.vcpu->page->upcall_masked = 0;
+    exo_later(client.env->reclaim.deadline);
+    for (;;) {
+        CALL_OK(page_reclaim, EXO_SELF_SPACE, VA, 1, 0);
+        if (!space_lookup(server.env->home, VA, &b))
+            break;
+        if (server.vcpu->state == VCPU_WAITING)
+            continue;
+        as(&server); /* asked once more, it waits again */
+        upcall_done();
+        CALL(wait, 1, EXO_FOREVER);
+        as(&client);
+    }
+    ck_assert_int_eq(server.vcpu->state, VCPU_READY);
+    as(&server);
+    ck_assert_uint_eq(server.vcpu->page->info, EXO_REVOKE_GONE);
+    upcall_done();
 }
 END_TEST
 
@@ -454,6 +516,64 @@ START_TEST(K30_stopped_is_no_fault)
 }
 END_TEST
 
+/* Nor has who takes himself down. */
+START_TEST(K30_ones_own_end_is_no_fault)
+{
+    as(&client);
+    CALL(env_destroy, EXO_SELF_ENV);
+    ck_assert_int_eq(client.env->state, EXO_ENV_ENDED);
+    ck_assert_int_eq(client.env->reason, EXO_END_STOP);
+    ck_assert_uint_eq(client.env->code, 0);
+    ck_assert_uint_eq(client.env->pc, 0);
+    ck_assert_uint_eq(client.env->address, 0);
+}
+END_TEST
+
+/* ---- spaces ------------------------------------------------------------------------------------------------ */
+
+/* A range may be all that a user has, and no page more. */
+START_TEST(ranges_may_be_everything)
+{
+    const uint64_t all = system_info->table_va >> PAGE_SHIFT;
+
+    ck_assert(space_range_ok(0, all));
+    ck_assert(!space_range_ok(0, all + 1));
+    ck_assert(!space_range_ok(PAGE_SIZE, all));
+    ck_assert(space_range_ok(PAGE_SIZE, all - 1));
+}
+END_TEST
+
+/* A space that never had a page leaves nothing in the TLB either: its tables' window was there to be read. */
+START_TEST(K13_empty_spaces_leave_the_tlb)
+{
+    const uint64_t w = system_info->table_va, shown = w | w >> 9 | w >> 18 | w >> 27; /* the root itself */
+    uint64_t other;
+
+    as(&client);
+    other = (uint64_t)CALL_OK(space_create, 0);
+    ck_assert_int_eq(CALL(space_switch, other), 0);
+    ck_assert_ptr_nonnull(machine_touch(shown, EXO_PROT_READ));
+    ck_assert_int_eq(CALL(space_switch, EXO_SELF_SPACE), 0);
+    while (CALL_OK(space_destroy, other))
+        ;
+    exo_check();
+}
+END_TEST
+
+/* Stale is what was unbound lazily, in this epoch and in these pages. */
+START_TEST(K13_stale_is_what_overlaps)
+{
+    struct tlb_lazy lazy = {0};
+
+    tlb_lazy_add(&lazy, VA, 2);
+    ck_assert(tlb_lazy_overlaps(&lazy, VA + PAGE_SIZE, 2));
+    ck_assert(!tlb_lazy_overlaps(&lazy, VA + 2 * PAGE_SIZE, 1));
+    ck_assert(!tlb_lazy_overlaps(&lazy, VA - PAGE_SIZE, 1));
+    tlb_lazy_end(&lazy);
+    ck_assert(!tlb_lazy_overlaps(&lazy, VA, 2));
+}
+END_TEST
+
 /* With the last space that has stale translations its epoch ends: nobody has to flush everything for these frames. */
 START_TEST(K13_epochs_end_with_the_last_lazy_one)
 {
@@ -561,6 +681,14 @@ START_TEST(vcpu_is_told_its_cpu)
 }
 END_TEST
 
+static void look_at_notes(void *none)
+{
+    (void)none;
+    local_enter();
+    event_notes();
+    local_leave();
+}
+
 /* A vcpu that goes before its CPU has looked at a signal for it takes the note along. */
 START_TEST(K29_no_note_stays_behind)
 {
@@ -580,6 +708,56 @@ START_TEST(K29_no_note_stays_behind)
     machine.held = 0;
     machine_on(1);
     ck_assert_ptr_null(machine.cpu->current);
+    machine_on(0);
+}
+END_TEST
+
+/* A CPU looks at 32 notes before others have their turn. */
+START_TEST(K28_notes_go_in_pieces)
+{
+    uint64_t left = 0;
+
+    for (uint64_t i = 0; i < 33; i++) {
+        const uint64_t va = OTHER_VA + i * PAGE_SIZE;
+        uint64_t handle, event;
+
+        CALL_OK(page_alloc, EXO_SELF_SPACE, va, 1, EXO_WANT_ANY, RW);
+        handle = (uint64_t)CALL_OK(vcpu_create, EXO_SELF_ENV, 1, EXO_SELF_SPACE, va);
+        machine.held = 1 << 1;
+        event = (uint64_t)CALL_OK(event_create, handle, 1);
+        CALL_OK(signal, event, 1);
+    }
+    machine_on(1);
+    ck_assert_int_eq(machine_try(look_at_notes, NULL), MACHINE_RUNS);
+    for (const struct list *at = cpus[1].inbox.next; at != &cpus[1].inbox; at = at->next)
+        left++;
+    ck_assert_uint_eq(left, 1);
+    machine.held = 0;
+    machine_on(0);
+    machine_on(1);
+    ck_assert(list_empty(&cpus[1].inbox));
+    machine_on(0);
+}
+END_TEST
+
+/* A space that has run on another CPU only is known there only. */
+START_TEST(K13_spaces_are_where_they_ran)
+{
+    struct actor child = actor_new(30);
+    const struct space *home = child.env->home;
+    struct vcpu *vcpu;
+    uint64_t handle;
+
+    CALL_OK(page_alloc, child.space_cap, OTHER_VA, 1, EXO_WANT_ANY, RW);
+    handle = (uint64_t)CALL_OK(vcpu_create, child.env_cap, 1, child.space_cap, OTHER_VA);
+    vcpu = vcpu_of(cap_at(root.env, handle));
+    vcpu->page->upcall_entry = UPCALL_ENTRY;
+    CALL_OK(vcpu_start, handle, 0);
+    machine_on(1);
+    machine_run(vcpu);
+    upcall_done();
+    ck_assert_uint_eq(home->cpus, 1 << 1);
+    ck_assert_uint_eq(frame_entry(paddr_to_pfn(virt_to_phys(home)))->cpus, 1 << 1);
     machine_on(0);
 }
 END_TEST
@@ -1120,6 +1298,37 @@ START_TEST(waits_its_turn)
 }
 END_TEST
 
+/* ---- boot ------------------------------------------------------------------------------------------------- */
+
+/* A stack, how fast time goes, and nothing behind the bundle in its last page. */
+START_TEST(B1_what_else_the_first_program_finds)
+{
+    const struct exo_system *s = system_info;
+
+    ck_assert_uint_eq(root.vcpu->page->upcall_sp, EXO_FIRST_STACK_TOP);
+    ck_assert_uint_eq(s->counter_hz, MACHINE_HZ);
+    ck_assert_uint_ne(s->bundle_bytes % PAGE_SIZE, 0);
+    for (uint64_t at = s->bundle_bytes; at % PAGE_SIZE; at++)
+        ck_assert_uint_eq(*(const uint8_t *)machine_touch(s->bundle_va + at, EXO_PROT_READ), 0);
+}
+END_TEST
+
+/* As many processors as can be used: nothing is told of others. */
+START_TEST(C4_all_processors_count)
+{
+    char text[2 * PAGE_SIZE];
+
+    machine.ncpus = EXO_CPUS_MAX;
+    exo_boot();
+    ck_assert_uint_eq(ncpus, EXO_CPUS_MAX);
+    ck_assert_uint_lt(cpus[0].log->written, sizeof(text));
+    memcpy(text, cpus[0].log->text, cpus[0].log->written);
+    text[cpus[0].log->written] = 0;
+    ck_assert_ptr_nonnull(strstr(text, "16 processors"));
+    ck_assert_ptr_null(strstr(text, "no more than"));
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("exact");
@@ -1148,6 +1357,14 @@ static Suite *suite(void)
     tcase_add_test(tc, K27_what_went_is_one_range);
     tcase_add_test(tc, K30_stopped_is_no_fault);
     tcase_add_test(tc, K13_epochs_end_with_the_last_lazy_one);
+    tcase_add_test(tc, K13_stale_is_what_overlaps);
+    tcase_add_test(tc, K13_empty_spaces_leave_the_tlb);
+    tcase_add_test(tc, ranges_may_be_everything);
+    tcase_add_test(tc, K21_numbers_of_tokens_fit);
+    tcase_add_test(tc, K27_each_reclaim_has_its_number);
+    tcase_add_test(tc, K27_what_went_wakes_who_waits);
+    tcase_add_test(tc, K30_ones_own_end_is_no_fault);
+    tcase_add_test(tc, B1_what_else_the_first_program_finds);
     tcase_add_test(tc, K18_lines_that_are_not_there);
     tcase_add_test(tc, K18_lines_go_in_pieces);
     tcase_add_test(tc, both_ways_do_the_same);
@@ -1163,11 +1380,18 @@ static Suite *suite(void)
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, vcpu_is_told_its_cpu);
     tcase_add_test(tc, K29_no_note_stays_behind);
+    tcase_add_test(tc, K28_notes_go_in_pieces);
+    tcase_add_test(tc, K13_spaces_are_where_they_ran);
     tcase_add_loop_test(tc, K1_a_loaded_space_stays, 0, 3);
     tcase_add_test(tc, K8_answers_take_the_world_if_they_must);
     tcase_add_loop_test(tc, K28_calls_abroad_end_with_the_world, 0, 6);
     tcase_add_test(tc, I1_invented_tokens_disturb_nobody);
     tcase_add_test(tc, K8_answers_with_capabilities_take_the_world);
+    suite_add_tcase(s, tc);
+
+    tc = tcase_create("processors");
+    tcase_add_checked_fixture(tc, NULL, exo_check);
+    tcase_add_test(tc, C4_all_processors_count);
     suite_add_tcase(s, tc);
     return s;
 }

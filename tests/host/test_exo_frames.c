@@ -693,6 +693,50 @@ START_TEST(kernel_gives_back)
     ck_assert_uint_eq(exo_free_frames(), before + n);
     ck_assert_uint_eq(frames_count(first, n, EXO_FRAME_KERNEL), 0);
     ck_assert_uint_eq(frames_count(first - 1, n + 1, EXO_FRAME_FREE), n);
+    for (pfn_t pfn = first; pfn - first < n; pfn++) /* and others can have them */
+        CALL_OK(page_alloc, EXO_SELF_SPACE, 0x200000 + (uint64_t)(pfn - first) * PAGE_SIZE, 1, pfn, RW);
+    exo_unmap(EXO_SELF_SPACE, 0x200000, n);
+}
+END_TEST
+
+static void setup_gigabytes(void)
+{
+    exo_boot_ram(3ull << 30);
+    account = &root.env->owner.account;
+}
+
+static void take_and_give(void *pfn)
+{
+    const struct frame_want want = {.pfn = *(pfn_t *)pfn};
+    pfn_t got;
+
+    local_enter();
+    ck_assert_int_eq(frame_alloc_run(account, 1, &want, &got), 0);
+    ck_assert_uint_eq(frame_entry(want.pfn - 5)->order1, 1 + 2); /* what is left before it */
+    frame_run_free(got, 1);
+    local_leave();
+}
+
+/* The largest block is split, and whole again.  K8 */
+START_TEST(largest_block)
+{
+    const pfn_t block = 0x80000000ull >> PAGE_SHIFT;
+    pfn_t pfn = block + 5;
+
+    ck_assert_uint_eq(frame_entry(block)->order1, FRAME_ORDERS);
+    ck_assert_int_eq(machine_try(take_and_give, &pfn), MACHINE_RUNS);
+    ck_assert_uint_eq(frame_entry(block)->order1, FRAME_ORDERS);
+}
+END_TEST
+
+/* Frames of one kind, a whole leaf of them, need no entries. */
+START_TEST(leaves_of_one_kind)
+{
+    unsigned n = 0;
+
+    for (pfn_t pfn = system_info->first_frame; pfn < frames_end(); pfn += FRAME_LEAF)
+        n += frame_leaf(pfn) == EXO_FRAME_INFO;
+    ck_assert_uint_gt(n, 0);
 }
 END_TEST
 
@@ -731,6 +775,13 @@ static Suite *suite(void)
     tcase_add_checked_fixture(tc, setup_midst, exo_check);
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, wanted_near_the_beginning);
+    suite_add_tcase(s, tc);
+
+    tc = tcase_create("gigabytes");
+    tcase_add_checked_fixture(tc, setup_gigabytes, exo_check);
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, largest_block);
+    tcase_add_test(tc, leaves_of_one_kind);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -4,6 +4,7 @@
 
 #include "cpu.h"
 #include "exo_machine.h"
+#include "irq.h"
 #include "ring.h"
 
 #define RING_VA 0x20000000ull
@@ -96,6 +97,15 @@ START_TEST(plain_calls)
     CALL0(null);
     no_more();
     ck_assert(!machine.on->traced);
+}
+END_TEST
+
+/* A call has its seven arguments, and no eighth, while it is traced. */
+START_TEST(all_arguments_arrive)
+{
+    trace_on(1);
+    CALL_OK(msi_bind, EXO_FIRST_IRQ, MACHINE_LPI_MIN, EXO_FIRST_DMA, 8, 0, a.vcpu_cap, 3, 99);
+    ck_assert_uint_eq(irq_bits(MACHINE_LPI_MIN), 1 << 3);
 }
 END_TEST
 
@@ -910,6 +920,7 @@ static Suite *suite(void)
 
     tcase_add_checked_fixture(tc, setup, exo_check);
     tcase_add_test(tc, plain_calls);
+    tcase_add_test(tc, all_arguments_arrive);
     tcase_add_test(tc, two_interrupts_at_once);
     tcase_add_test(tc, rings_come_and_go);
     tcase_add_test(tc, interrupts_while_idle);
