@@ -250,6 +250,24 @@ START_TEST(nodes_by_what_they_are_compatible_with)
 }
 END_TEST
 
+/* The root is a node as others are, and comes once. */
+START_TEST(the_root_is_compatible)
+{
+    static const char *const boards[] = {"x,board", NULL};
+    int second;
+
+    root_node();
+    fdt_property_string(blob, "compatible", "x,board");
+    device("a@1", "x,board");
+    fdt_end_node(blob);
+    close_tree();
+    ck_assert_int_eq(tree_find(boards), 0);
+    second = tree_find_next(0, boards);
+    ck_assert_str_eq(fdt_get_name(blob, second, NULL), "a@1");
+    ck_assert_int_eq(tree_find_next(second, boards), -1);
+}
+END_TEST
+
 /* Lists of names, and words, that do not end, or are none.  K20, B6 */
 START_TEST(texts_that_are_cut)
 {
@@ -846,6 +864,7 @@ int main(void)
 
     tc = tcase_create("nodes");
     tcase_add_test(tc, nodes_by_what_they_are_compatible_with);
+    tcase_add_test(tc, the_root_is_compatible);
     tcase_add_test(tc, texts_that_are_cut);
     tcase_add_loop_test(tc, large_trees, 0, 2);
     tcase_add_test(tc, moving);
