@@ -797,10 +797,11 @@ static bool answer_takes_world(uint64_t token)
     return worlds() != before;
 }
 
-/* Of two answers, the one to another CPU's caller changes what is that CPU's, and the one at home does not. */
+/* Of two calls, and answers, the one to another CPU's caller changes what is that CPU's, and the one at home does not. */
 START_TEST(K8_answers_take_the_world_if_they_must)
 {
     struct vcpu *far = other_of(&client, 1);
+    uint32_t before;
 
     for (unsigned cpu = 0; cpu < 2; cpu++) {
         machine_on(0);
@@ -809,7 +810,9 @@ START_TEST(K8_answers_take_the_world_if_they_must)
         machine_on(cpu);
         if (cpu == 0)
             as(&client);
+        before = worlds();
         CALL(call, gate, 1, 2, 3, 4, 5, 6, EXO_FOREVER);
+        ck_assert_int_eq(worlds() != before, cpu);
         machine_on(0);
         as(&server);
         ck_assert_int_eq(answer_takes_world(server.vcpu->regs.x[0]), cpu);
