@@ -1332,6 +1332,21 @@ START_TEST(C4_all_processors_count)
 }
 END_TEST
 
+/* A bundle that is whole, and holds others' programs only, is no broken one. */
+START_TEST(B6_no_first_program)
+{
+    char console[1024];
+
+    exo_image_make(&exo_image, 4 << 20);
+    exo_bundle_make(&exo_image, "bin/inis", "", 0);
+    exo_tree_make(&exo_image, &(struct exo_tree){.memory = {{RAM_BASE, 4 << 20}},
+                                                 .nmemory = 1,
+                                                 .initrd = {BUNDLE_BASE, exo_image.bundle_len}});
+    ck_assert_int_eq(exo_try_boot(&exo_image, console), MACHINE_STOPPED);
+    ck_assert_str_eq(console, "\ncorbel: bundle: holds no bin/init\n");
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("exact");
@@ -1395,6 +1410,10 @@ static Suite *suite(void)
     tc = tcase_create("processors");
     tcase_add_checked_fixture(tc, NULL, exo_check);
     tcase_add_test(tc, C4_all_processors_count);
+    suite_add_tcase(s, tc);
+
+    tc = tcase_create("refused");
+    tcase_add_test(tc, B6_no_first_program);
     suite_add_tcase(s, tc);
     return s;
 }
