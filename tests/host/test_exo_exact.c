@@ -1347,6 +1347,33 @@ START_TEST(B6_no_first_program)
 }
 END_TEST
 
+/* Several CPUs, and machines of their own. */
+static void machines(Suite *s)
+{
+    TCase *tc = tcase_create("cpus");
+    tcase_add_checked_fixture(tc, setup_cpus, exo_check);
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, vcpu_is_told_its_cpu);
+    tcase_add_test(tc, K29_no_note_stays_behind);
+    tcase_add_test(tc, K28_notes_go_in_pieces);
+    tcase_add_test(tc, K13_spaces_are_where_they_ran);
+    tcase_add_loop_test(tc, K1_a_loaded_space_stays, 0, 3);
+    tcase_add_test(tc, K8_answers_take_the_world_if_they_must);
+    tcase_add_loop_test(tc, K28_calls_abroad_end_with_the_world, 0, 6);
+    tcase_add_test(tc, I1_invented_tokens_disturb_nobody);
+    tcase_add_test(tc, K8_answers_with_capabilities_take_the_world);
+    suite_add_tcase(s, tc);
+
+    tc = tcase_create("processors");
+    tcase_add_checked_fixture(tc, NULL, exo_check);
+    tcase_add_test(tc, C4_all_processors_count);
+    suite_add_tcase(s, tc);
+
+    tc = tcase_create("refused");
+    tcase_add_test(tc, B6_no_first_program);
+    suite_add_tcase(s, tc);
+}
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("exact");
@@ -1393,28 +1420,7 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, pages_both_ways, 0, (int)ARRAY_LEN(pages));
     suite_add_tcase(s, tc);
 
-    tc = tcase_create("cpus");
-    tcase_add_checked_fixture(tc, setup_cpus, exo_check);
-    tcase_set_timeout(tc, 60);
-    tcase_add_test(tc, vcpu_is_told_its_cpu);
-    tcase_add_test(tc, K29_no_note_stays_behind);
-    tcase_add_test(tc, K28_notes_go_in_pieces);
-    tcase_add_test(tc, K13_spaces_are_where_they_ran);
-    tcase_add_loop_test(tc, K1_a_loaded_space_stays, 0, 3);
-    tcase_add_test(tc, K8_answers_take_the_world_if_they_must);
-    tcase_add_loop_test(tc, K28_calls_abroad_end_with_the_world, 0, 6);
-    tcase_add_test(tc, I1_invented_tokens_disturb_nobody);
-    tcase_add_test(tc, K8_answers_with_capabilities_take_the_world);
-    suite_add_tcase(s, tc);
-
-    tc = tcase_create("processors");
-    tcase_add_checked_fixture(tc, NULL, exo_check);
-    tcase_add_test(tc, C4_all_processors_count);
-    suite_add_tcase(s, tc);
-
-    tc = tcase_create("refused");
-    tcase_add_test(tc, B6_no_first_program);
-    suite_add_tcase(s, tc);
+    machines(s);
     return s;
 }
 
