@@ -58,6 +58,17 @@ void flush_pages(struct space *space, uint64_t va, uint64_t n)
     arch_tlb_sync(only_here(space));
 }
 
+void forget(struct space *space, uint64_t va, uint64_t n, uint64_t entries, bool lazy)
+{
+    if (space_in_tlb(space) && !lazy) {
+        flush_pages(space, va, entries);
+        return;
+    }
+    arch_table_sync();
+    if (space_in_tlb(space))
+        tlb_lazy_add(&space->lazy, va, n);
+}
+
 void flush_space(struct space *space)
 {
     if (!space_in_tlb(space))
@@ -674,10 +685,40 @@ int space_bind_fixed(struct space *space, uint64_t va, paddr_t pa, uint64_t n, u
     return rc;
 }
 
+/* The bitwise and of n entries, two at a time. */
+static pte_t entries_and(const pte_t *entry, uint64_t n)
+{
+    const pte_t *end = entry + (n & ~1UL);
+    pte_t all = n & 1 ? *end : ~(pte_t)0;
+
+#pragma GCC unroll 4
+    for (; entry < end; entry += 2) {
+        pte_t first = entry[0], second = entry[1];
+
+        all &= first & second;
+    }
+    return all;
+}
+
+static void entries_protect(pte_t *entry, uint64_t n, unsigned prot)
+{
+    pte_t *end = entry + (n & ~1UL);
+
+    if (n & 1)
+        *end = pte_protected(*end, prot);
+#pragma GCC unroll 4
+    for (; entry < end; entry += 2) {
+        pte_t first = entry[0], second = entry[1];
+
+        entry[0] = pte_protected(first, prot);
+        entry[1] = pte_protected(second, prot);
+    }
+}
+
 /* Why they may not have these rights.  One of them may not. */
 static int rights_lack(const pte_t *entry, unsigned rights)
 {
-    while (*entry && !(rights & ~pte_max(*entry)))
+    while (pte_may(*entry, rights))
         entry++;
     return *entry ? -EXO_ERIGHTS : -EXO_EUNBOUND;
 }
@@ -688,8 +729,6 @@ static int rights_check(struct space *space, uint64_t va, uint64_t *n, unsigned 
     pte_t *entry;
 
     for (uint64_t i = 0, some; i < *n; i += some) {
-        pte_t all = ~(pte_t)0;
-
         some = entries_of(space, va + i * PAGE_SIZE, *n - i, &entry);
         if (!entry && large_entry(space, va + i * PAGE_SIZE)) {
             *n = i;
@@ -697,10 +736,7 @@ static int rights_check(struct space *space, uint64_t va, uint64_t *n, unsigned 
         }
         if (!entry)
             return -EXO_EUNBOUND;
-#pragma GCC unroll 8
-        for (uint64_t k = 0; k < some; k++)
-            all &= entry[k];
-        if ((rights | EXO_PROT_READ) & ~pte_max(all)) /* READ is among the rights of all that is bound */
+        if (!pte_may(entries_and(entry, some), rights))
             return rights_lack(entry, rights);
     }
     return 0;
@@ -718,17 +754,9 @@ static int64_t protect(struct space *space, uint64_t va, uint64_t asked, unsigne
         return asked ? large_protect(space, va, asked, prot, lazy) : 0;
     for (uint64_t i = 0, some; i < n; i += some) {
         some = entries_of(space, va + i * PAGE_SIZE, n - i, &entry);
-#pragma GCC unroll 8
-        for (uint64_t k = 0; k < some; k++)
-            entry[k] = pte_protected(entry[k], prot);
+        entries_protect(entry, some, prot);
     }
-    if (space_in_tlb(space) && !lazy) {
-        flush_pages(space, va, n);
-        return (int64_t)n;
-    }
-    arch_table_sync();
-    if (space_in_tlb(space))
-        tlb_lazy_add(&space->lazy, va, n);
+    forget(space, va, n, n, lazy);
     return (int64_t)n;
 }
 

@@ -30,6 +30,8 @@ static inline __attribute__((always_inline)) void flush_page(struct space *space
 }
 void flush_pages(struct space *space, uint64_t va, uint64_t n);
 void flush_space(struct space *space);
+/* After `entries` of them, for n pages from va on, have changed that TLBs may know: now, or some day. */
+void forget(struct space *space, uint64_t va, uint64_t n, uint64_t entries, bool lazy);
 
 void run_drop(struct space *space);
 

@@ -52,18 +52,6 @@ static void bind(struct space *space, pte_t *entry, pte_t value)
     space->nbound++;
 }
 
-/* After an entry has changed that TLBs may know: now, or some day. */
-static void forget(struct space *space, uint64_t va, bool lazy)
-{
-    if (space_in_tlb(space) && !lazy) {
-        flush_page(space, va);
-        return;
-    }
-    arch_table_sync();
-    if (space_in_tlb(space))
-        tlb_lazy_add(&space->lazy, va, EXO_LARGE_PAGES);
-}
-
 int64_t large_unbind(struct space *space, uint64_t va, uint64_t n, bool lazy)
 {
     pte_t *entry = large_entry(space, va);
@@ -74,7 +62,7 @@ int64_t large_unbind(struct space *space, uint64_t va, uint64_t n, bool lazy)
     head = paddr_to_pfn(pte_paddr(*entry));
     entry_set(entry, 0);
     space->nbound--;
-    forget(space, va, lazy);
+    forget(space, va, EXO_LARGE_PAGES, 1, lazy);
     if (lazy && space_in_tlb(space))
         frame_note_stale(frame_entry(head));
     frame_unref(head); /* only now may anybody else have the frames */
@@ -91,7 +79,7 @@ int64_t large_protect(struct space *space, uint64_t va, uint64_t n, unsigned pro
     if (prot & ~pte_max(*entry))
         return -EXO_ERIGHTS;
     *entry = pte_block(pte_paddr(*entry), prot, pte_max(*entry), pte_memory(*entry));
-    forget(space, va, lazy);
+    forget(space, va, EXO_LARGE_PAGES, 1, lazy);
     return EXO_LARGE_PAGES;
 }
 

@@ -35,8 +35,7 @@ static inline __attribute__((always_inline)) bool pages_copy(struct space *space
         all &= old[i];
         in_the_way |= new[i];
     }
-    if (in_the_way ||
-        (prot | max | EXO_PROT_READ) & ~pte_max(all)) /* READ is among the rights of all that is bound */
+    if (in_the_way || !pte_may(all, prot | max))
         return false;
     for (i = 0; i < n; i++)
         if (!pte_is_counted(old[i]) || !frame_ref_try(paddr_to_pfn(pte_paddr(old[i]))))
@@ -58,11 +57,10 @@ static inline __attribute__((always_inline)) bool page_protect(struct space *spa
                                                                unsigned prot)
 {
     pte_t *entry = page_at(space, va);
-    pte_t pte = entry ? *entry : 0;
 
-    if (!pte || prot & ~pte_max(pte))
+    if (!entry || !pte_may(*entry, prot))
         return false;
-    *entry = pte_protected(pte, prot);
+    *entry = pte_protected(*entry, prot);
     page_sync(space, va);
     return true;
 }

@@ -9,7 +9,7 @@
 
 __attribute__((noinline)) int find(uint64_t handle, enum exo_cap_type type, unsigned rights, struct cap **out)
 {
-    return cap_find_inline(&self()->owner, handle, type, rights, out);
+    return cap_find(&self()->owner, handle, type, rights, out);
 }
 
 __attribute__((noinline)) int find_range(uint64_t handle, unsigned rights, uint64_t va, uint64_t n,

@@ -17,23 +17,31 @@ static int find_line(uint64_t handle, uint64_t line)
     return range_inside(line, 1, cap->a, cap->b) && line <= UINT32_MAX ? 0 : -EXO_ERANGE;
 }
 
-CALL4(world, irq_bind, handle, line, vcpu_handle, bit)
+/* Who is to get a line's interrupts, as this bit of his events. */
+static int find_listener(uint64_t handle, uint64_t bit, struct vcpu **out)
 {
     struct cap *cap;
+    int rc = find(handle, EXO_CAP_VCPU, EXO_RIGHT_MANAGE, &cap);
+
+    if (rc)
+        return rc;
+    if (bit > 62)
+        return -EXO_EINVAL;
+    *out = vcpu_of(cap);
+    return vcpu_ended(*out) ? -EXO_ESTATE : 0;
+}
+
+CALL4(world, irq_bind, handle, line, vcpu_handle, bit)
+{
+    struct vcpu *vcpu;
     int rc = find_line(handle, line);
 
     if (rc)
         return rc;
     if (vcpu_handle == 0)
         return irq_unbind((uint32_t)line, self());
-    rc = find(vcpu_handle, EXO_CAP_VCPU, EXO_RIGHT_MANAGE, &cap);
-    if (rc)
-        return rc;
-    if (bit > 62)
-        return -EXO_EINVAL;
-    if (vcpu_ended(vcpu_of(cap)))
-        return -EXO_ESTATE;
-    return irq_bind((uint32_t)line, vcpu_of(cap), (unsigned)bit);
+    rc = find_listener(vcpu_handle, bit, &vcpu);
+    return rc ? rc : irq_bind((uint32_t)line, vcpu, (unsigned)bit);
 }
 
 CALL2(local, irq_ack, handle, line)
@@ -55,20 +63,14 @@ static int find_device(uint64_t handle, uint64_t device)
 
 CALL7(world, msi_bind, handle, line, dma, device, event, vcpu_handle, bit)
 {
-    struct cap *cap;
+    struct vcpu *vcpu;
     int rc = find_line(handle, line);
 
     if (!rc)
         rc = find_device(dma, device);
     if (!rc)
-        rc = find(vcpu_handle, EXO_CAP_VCPU, EXO_RIGHT_MANAGE, &cap);
-    if (rc)
-        return rc;
-    if (bit > 62)
-        return -EXO_EINVAL;
-    if (vcpu_ended(vcpu_of(cap)))
-        return -EXO_ESTATE;
-    return msi_bind((uint32_t)line, (uint32_t)device, event, vcpu_of(cap), (unsigned)bit);
+        rc = find_listener(vcpu_handle, bit, &vcpu);
+    return rc ? rc : msi_bind((uint32_t)line, (uint32_t)device, event, vcpu, (unsigned)bit);
 }
 
 /* Neither RAM, nor what the kernel drives itself. */

@@ -22,15 +22,24 @@ CALL0(world, space_create)
     return handle;
 }
 
-CALL1(world, space_destroy, handle)
+/* One that the caller may end or pin. */
+static int find_managed(uint64_t handle, struct space **out)
 {
-    struct space *space;
     struct cap *cap;
     int rc = find(handle, EXO_CAP_SPACE, EXO_RIGHT_MANAGE, &cap);
 
+    if (!rc)
+        *out = frame_address(cap->object);
+    return rc;
+}
+
+CALL1(world, space_destroy, handle)
+{
+    struct space *space;
+    int rc = find_managed(handle, &space);
+
     if (rc)
         return rc;
-    space = frame_address(cap->object);
     if (((struct env *)space->account)->home == space || space->nvcpus)
         return -EXO_EBUSY; /* a home lives as long as its environment */
     return space_end_step(space) ? 0 : 1;
@@ -39,12 +48,10 @@ CALL1(world, space_destroy, handle)
 static int64_t pin(uint64_t handle, int (*change)(struct space *))
 {
     struct space *space;
-    struct cap *cap;
-    int rc = find(handle, EXO_CAP_SPACE, EXO_RIGHT_MANAGE, &cap);
+    int rc = find_managed(handle, &space);
 
     if (rc)
         return rc;
-    space = frame_address(cap->object);
     return space->ending ? -EXO_EDEAD : change(space);
 }
 

@@ -17,15 +17,6 @@ static inline pte_t *table_of(pte_t entry)
     return phys_to_virt(pte_paddr(entry));
 }
 
-/* True: its table is empty now. */
-static inline __attribute__((always_inline)) bool entry_set(pte_t *entry, pte_t value)
-{
-    struct exo_frame *f = frame_entry_inline(paddr_to_pfn(virt_to_phys(entry)));
-
-    f->entries = (uint16_t)(f->entries + (value != 0) - (*entry != 0));
-    *entry = value;
-    return f->entries == 0;
-}
 /* So many of an entry's table are in use more, or fewer.  True: none is. */
 static inline __attribute__((always_inline)) bool entries_add(const pte_t *entry, int64_t more)
 {
@@ -33,6 +24,14 @@ static inline __attribute__((always_inline)) bool entries_add(const pte_t *entry
 
     f->entries = (uint16_t)(f->entries + more);
     return f->entries == 0;
+}
+/* True: its table is empty now. */
+static inline __attribute__((always_inline)) bool entry_set(pte_t *entry, pte_t value)
+{
+    int64_t more = (value != 0) - (*entry != 0);
+
+    *entry = value;
+    return entries_add(entry, more);
 }
 /* The entry of this level for va, or NULL where a table above it is missing. */
 pte_t *table_walk(pfn_t root, uint64_t va, unsigned level);
@@ -48,6 +47,13 @@ static inline __attribute__((always_inline)) pte_t *table_walk_inline(pfn_t root
         table = table_of(entry);
     }
     return &table[index_at(va, level)];
+}
+
+/* May it, or may all those that it is the bitwise and of, have these rights?  Not where one is empty: READ is among the rights of
+ * all that is bound. */
+static inline bool pte_may(pte_t entry, unsigned rights)
+{
+    return !((rights | EXO_PROT_READ) & ~pte_max(entry));
 }
 
 /* Of an entry that is in use.  What has no frame-table entry (device registers, doorbells) has no references. */

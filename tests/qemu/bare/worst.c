@@ -22,18 +22,6 @@ static int64_t alloc(uint64_t va, uint64_t n, uint64_t want)
     return exo_page_alloc(EXO_SELF_SPACE, va, n, want, RW);
 }
 
-/* However many calls it takes: an interrupt cuts one short. */
-static void alloc_all(uint64_t va, uint64_t n)
-{
-    for (uint64_t done = 0; done < n;) {
-        int64_t rc = alloc(va + done * PAGE_SIZE, n - done, EXO_WANT_ANY);
-
-        if (rc <= 0)
-            return;
-        done += (uint64_t)rc;
-    }
-}
-
 static void give_up(exo_handle_t space)
 {
     while (exo_space_destroy(space) > 0)
@@ -98,7 +86,7 @@ static void worst_ranges(void)
         clear_range(EXO_SELF_SPACE, ACROSS(ONCE), ONCE);
     check("a call frees no more than 12, here with all the tables", unmap(ACROSS(ONCE), 64) <= ONCE);
     clear_range(EXO_SELF_SPACE, ACROSS(ONCE), ONCE);
-    alloc_all(ACROSS(64), 64);
+    pages_alloc(EXO_SELF_SPACE, ACROSS(64), 64, RW);
     check_is("64 bindings are copied, with a table in the way at every level",
              map_all((exo_handle_t)other, FIRST + GIB - 32 * PAGE_SIZE), 64);
     map_all((exo_handle_t)other, FIRST + 2 * GIB - 32 * PAGE_SIZE);
@@ -188,7 +176,7 @@ static void sender(uint64_t arg)
     struct exo_vcpu_page *page = my_page();
     struct exo_words words = {.w = {arg}};
 
-    alloc_all(SPARE, 64);
+    pages_alloc(EXO_SELF_SPACE, SPARE, 64, RW);
     page->send.va = SPARE;
     page->send.npages = 64;
     page->send.prot = EXO_PROT_READ;
