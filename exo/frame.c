@@ -566,12 +566,8 @@ static int cache_refill(struct frame_cache *cache)
 static void cache_spill(struct frame_cache *cache, uint32_t left)
 {
     lock_take(lock_shared(EXO_LOCK_FRAMES));
-    while (cache->n > left) {
-        pfn_t pfn = cache_pop(cache);
-
-        frame_entry(pfn)->next = 0;
-        block_put(pfn, 0);
-    }
+    while (cache->n > left)
+        block_put(cache_pop(cache), 0);
     lock_drop(lock_shared(EXO_LOCK_FRAMES));
 }
 
@@ -736,7 +732,6 @@ static void frame_release(pfn_t pfn)
         f->serial++; /* who names what was here names nothing from now on */
     set_kind(f, EXO_FRAME_FREE);
     f->account = 0;
-    f->prev = 0;
     cache_push(cache, pfn);
     if (cache->n > CACHE_MAX)
         cache_spill(cache, CACHE_MAX - CACHE_SPILL);

@@ -12,9 +12,7 @@ void slice_init(struct cpu *cpu)
 {
     cpu->timer_at = EXO_FOREVER;
     cpu->resched = 1; /* nobody has been chosen yet */
-    cpu->slot_ticks = arch_time_hz() / 1000000 * SLOT_US;
-    if (cpu->slot_ticks == 0)
-        cpu->slot_ticks = 1;
+    cpu->slot_ticks = arch_time_hz() * SLOT_US / 1000000;
     cpu->info->since = arch_time();
 }
 

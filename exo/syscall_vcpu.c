@@ -61,7 +61,7 @@ static int64_t slice_change(uint64_t handle, uint64_t slot, struct vcpu *vcpu)
 
     if (rc)
         return rc;
-    if (slot >= CPU_SLOTS || !range_inside(slot, 1, cap->a, cap->b))
+    if (!range_inside(slot, 1, cap->a, cap->b))
         return -EXO_ERANGE;
     if (vcpu && vcpu->cpu != &cpus[cap->object])
         return -EXO_EINVAL;

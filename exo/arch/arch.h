@@ -47,6 +47,7 @@ enum memory_type { MEMORY_NORMAL, MEMORY_DEVICE };
 void arch_cpu_init(struct cpu *cpu);
 /* This CPU does nothing any more. */
 _Noreturn void arch_cpu_stop(void);
+/* Ticks of the counter in a second; a million at least. */
 uint64_t arch_time_hz(void);
 /* Interrupt at the absolute counter value; EXO_FOREVER: never. */
 void arch_timer_set(uint64_t deadline);

@@ -334,7 +334,7 @@ struct exo_frame {
     uint32_t
         serial; /* counts the kernel objects that went here, so that a stale name is told from a live one */
     union {
-        struct { /* FREE: links of the free list, frame numbers */
+        struct { /* FREE: links of the list that it is in, frame numbers */
             uint32_t next;
             uint32_t prev;
         };

@@ -148,7 +148,7 @@ BOOT volatile void *mmu_peek(uint64_t pa)
 
 /* ---- when boot is over ---------------------------------------------------------------------------------------- */
 
-BOOT struct tree_range arch_boot_code(void)
+struct tree_range arch_boot_code(void)
 {
     return (struct tree_range){mmu_image_paddr(boot_start).v, (uint64_t)(boot_end - boot_start)};
 }
@@ -158,11 +158,13 @@ void boot_over(void);
 /* From start.S.  The code goes, first from where the kernel runs it, then to whoever asks for memory; the other CPUs come. */
 void boot_over(void)
 {
+    struct tree_range code = arch_boot_code();
+
     for (uint64_t va = (uint64_t)boot_start; va < (uint64_t)boot_end; va += PAGE_SIZE)
         boot_image_pages[(va - IMAGE_BASE) / PAGE_SIZE] = 0;
     arch_table_sync();
     arch_tlb_flush_all();
-    frames_give(paddr_to_pfn(mmu_image_paddr(boot_start)), (uint64_t)(boot_end - boot_start) / PAGE_SIZE);
+    frames_give(paddr_to_pfn((paddr_t){code.base}), code.len / PAGE_SIZE);
     cpus_go();
 }
 
