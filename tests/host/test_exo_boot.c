@@ -330,24 +330,31 @@ END_TEST
 static Suite *suite(void)
 {
     Suite *s = suite_create("boot");
-    TCase *good = tcase_create("first program"), *tc = tcase_create("images");
+    TCase *good = tcase_create("first_program"), *memory = tcase_create("memory");
+    TCase *trees = tcase_create("trees"), *bundles = tcase_create("bundles"), *place = tcase_create("place");
 
     tcase_add_checked_fixture(good, exo_boot, exo_check);
     tcase_add_test(good, what_the_first_program_finds);
     suite_add_tcase(s, good);
-    tcase_set_timeout(tc, 60);
-    tcase_add_test(tc, memory_in_pieces);
-    tcase_add_test(tc, large_machine);
-    tcase_add_test(tc, no_memory);
-    tcase_add_test(tc, memory_twice);
-    tcase_add_test(tc, hostile_reservations);
-    tcase_add_test(tc, trees_cut_short);
-    tcase_add_loop_test(tc, trees_mutated, 0, 4);
-    tcase_add_test(tc, no_bundle);
-    tcase_add_test(tc, trees_that_cannot_be_walked);
-    tcase_add_test(tc, bundle_contents);
-    tcase_add_test(tc, tree_in_the_way);
-    suite_add_tcase(s, tc);
+    tcase_set_timeout(memory, 60);
+    tcase_add_test(memory, memory_in_pieces);
+    tcase_add_test(memory, large_machine);
+    tcase_add_test(memory, no_memory);
+    tcase_add_test(memory, memory_twice);
+    tcase_add_test(memory, hostile_reservations);
+    suite_add_tcase(s, memory);
+    tcase_set_timeout(trees, 60);
+    tcase_add_test(trees, trees_cut_short);
+    tcase_add_loop_test(trees, trees_mutated, 0, 4);
+    tcase_add_test(trees, trees_that_cannot_be_walked);
+    suite_add_tcase(s, trees);
+    tcase_set_timeout(bundles, 60);
+    tcase_add_test(bundles, no_bundle);
+    tcase_add_test(bundles, bundle_contents);
+    suite_add_tcase(s, bundles);
+    tcase_set_timeout(place, 60);
+    tcase_add_test(place, tree_in_the_way);
+    suite_add_tcase(s, place);
     return s;
 }
 

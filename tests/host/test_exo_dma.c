@@ -443,6 +443,19 @@ START_TEST(K8_the_last_page_of_a_table)
 }
 END_TEST
 
+/* Pieces are as large as they may be: one lets the device go, one finds the page through three tables, and two see that there is
+ * nothing else. */
+START_TEST(K5_few_pieces_close_a_domain)
+{
+    CALL_OK(dma_bind, domain, IOVA + (9 << 21) + 9 * PAGE_SIZE, EXO_SELF_SPACE, VA, 1, RW);
+    for (unsigned i = 0; i < 3; i++)
+        ck_assert_int_eq(CALL(dma_close, domain), 1);
+    ck_assert_int_eq(CALL(dma_close, domain), 0);
+    CALL_OK(cap_drop, domain);
+    ck_assert_uint_eq(exo_free_frames(), before);
+}
+END_TEST
+
 /* The unit is told that a page of stream entries is gone: whoever has the frame next writes no entries there. */
 START_TEST(K18_a_freed_page_holds_no_streams)
 {
@@ -742,6 +755,7 @@ static Suite *suite(void)
     tcase_add_test(with, K8_more_domains_than_tags);
     tcase_add_loop_test(with, K8_both_tables_of_a_range_go, 0, 2);
     tcase_add_test(with, K8_the_last_page_of_a_table);
+    tcase_add_test(with, K5_few_pieces_close_a_domain);
     tcase_add_test(with, K18_a_freed_page_holds_no_streams);
     tcase_add_test(with, bounds_of_lists);
     tcase_add_test(with, K18_K3_the_end_of_an_environment_in_the_midst);

@@ -84,6 +84,27 @@ START_TEST(who_has_ended_begins_nothing)
 }
 END_TEST
 
+/* Or takes a trap: no upcall is made for it, which it would never see.  K1, K30 */
+START_TEST(who_has_ended_hears_nothing)
+{
+    uint64_t upcalls = cpus[1].info->upcalls;
+
+    machine.held = 2;
+    machine_on(0);
+    CALL_OK(env_stop, far_env_cap);
+    machine_on(1);
+    ck_assert_ptr_eq(machine.cpu->current, far_vcpu);
+    if (_i)
+        machine_exception(EXO_EXC_BREAKPOINT, 0);
+    else
+        machine_touch(VA + 8 * PAGE_SIZE, EXO_PROT_READ);
+    ck_assert_ptr_ne(machine.cpu->current, far_vcpu);
+    ck_assert_uint_eq(cpus[1].info->upcalls, upcalls);
+    ck_assert_int_eq(far_vcpu->env->reason, EXO_END_STOP);
+    machine.held = 0;
+}
+END_TEST
+
 /* The interrupt that tells its CPU comes together with one for somebody else there: that one runs, and who has ended goes into no
  * list.  K1, K28 */
 START_TEST(interrupts_find_one_that_has_ended)
@@ -1231,6 +1252,7 @@ static Suite *suite(void)
 
     tcase_add_checked_fixture(tc, setup_far, NULL);
     tcase_add_loop_test(tc, who_has_ended_begins_nothing, 0, EXO_NCALLS);
+    tcase_add_loop_test(tc, who_has_ended_hears_nothing, 0, 2);
     tcase_add_test(tc, interrupts_find_one_that_has_ended);
     suite_add_tcase(s, tc);
     scarce(s);

@@ -356,6 +356,28 @@ START_TEST(killed_in_the_midst)
 }
 END_TEST
 
+/* One outlives whoever paid, and his parent as well: each account goes with its last frame.  K3 */
+START_TEST(outlives_two_environments)
+{
+    uint64_t before = exo_free_frames(), both;
+    struct actor a = actor_make(2 * N + 40);
+
+    as(&a);
+    both = (uint64_t)CALL_OK(env_create, N + 20, 0, 0);
+    LARGE_OK(both >> 32, VA);
+    CALL_OK(page_map, EXO_SELF_SPACE, VA, both >> 32, VA, N, EXO_PROT_READ);
+    as(&root);
+    CALL_OK(page_map, EXO_SELF_SPACE, VA, a.space_cap, VA, N, EXO_PROT_READ);
+    actor_destroy(&a);
+    exo_check();
+    ck_assert_uint_lt(exo_free_frames(), before - N);
+    CALL_OK(page_unmap, EXO_SELF_SPACE, VA, N);
+    ck_assert_uint_eq(exo_free_frames(), before);
+    ck_assert_uint_eq(root.env->owner.account.limit, root.env->owner.account.used + before);
+    ck_assert_uint_eq(root.env->owner.account.reserved, 0);
+}
+END_TEST
+
 /* ---- changing ---------------------------------------------------------------------------------------------------- */
 
 /* K13: no TLB holds what it was. */
@@ -1109,6 +1131,7 @@ static Suite *suite(void)
     tcase_add_test(tc, fragmented);
     tcase_add_loop_test(tc, made_in_pieces, 0, 12);
     tcase_add_test(tc, killed_in_the_midst);
+    tcase_add_test(tc, outlives_two_environments);
     tcase_add_test(tc, space_ends_in_the_midst);
     tcase_add_test(tc, protect_and_unmap);
     tcase_add_test(tc, shared);

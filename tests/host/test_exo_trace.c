@@ -104,8 +104,8 @@ END_TEST
 START_TEST(all_arguments_arrive)
 {
     trace_on(1);
-    CALL_OK(msi_bind, EXO_FIRST_IRQ, MACHINE_LPI_MIN, EXO_FIRST_DMA, 8, 0, a.vcpu_cap, 3, 99);
-    ck_assert_uint_eq(irq_bits(MACHINE_LPI_MIN), 1 << 3);
+    CALL_OK(msi_bind, EXO_FIRST_IRQ, MACHINE_LPI_MIN, EXO_FIRST_DMA, 8, 0, a.vcpu_cap, 9, 99);
+    ck_assert_uint_eq(irq_bits(MACHINE_LPI_MIN), 1 << 9);
 }
 END_TEST
 
@@ -259,6 +259,15 @@ START_TEST(upcalls_behind_calls)
     IS_CALL(root.vcpu, signal, event, 8);
     is(EXO_TRACE_SIGNAL, EXO_TRACE_BY_SIGNAL, root.vcpu, env_frame(root.env), 8);
     IS_RETURN(root.vcpu, 0);
+    is(EXO_TRACE_UPCALL, EXO_UPCALL_EVENT, root.vcpu, 8, 0);
+    root.vcpu->page->events = 0;
+    CALL0(resume);
+    seen += 2;
+    root.vcpu->page->events = 8;
+    machine.cpu->resched = 1; /* so that somebody looks */
+    CALL_OK(page_alloc, EXO_SELF_SPACE, VA, 3, EXO_WANT_ANY, RW);
+    IS_CALL(root.vcpu, page_alloc, EXO_SELF_SPACE, VA);
+    IS_RETURN(root.vcpu, 3);
     is(EXO_TRACE_UPCALL, EXO_UPCALL_EVENT, root.vcpu, 8, 0);
     no_more();
     root.vcpu->page->events = 0;

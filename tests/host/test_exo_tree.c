@@ -131,13 +131,17 @@ START_TEST(wrong_properties)
     fdt_begin_node(blob, "no-cpu");
     fdt_property(blob, "device_type", "cpu", 3);
     fdt_end_node(blob);
+    cpu("nameless-method", "cpu");
+    fdt_property_string(blob, "enable-method", "");
+    fdt_end_node(blob);
     walk();
-    ck_assert_uint_eq(nseen, 2);
+    ck_assert_uint_eq(nseen, 3);
     ck_assert_uint_eq(seen[0].affinity, TREE_CPU_NO_REG);
     ck_assert_int_eq(seen[0].method, TREE_CPU_OTHER);
     ck_assert_uint_eq(seen[0].release, 0);
     ck_assert_uint_eq(seen[1].affinity, TREE_CPU_NO_REG);
     ck_assert_int_eq(seen[1].method, TREE_CPU_NO_METHOD);
+    ck_assert_int_eq(seen[2].method, TREE_CPU_OTHER);
 }
 END_TEST
 
@@ -218,7 +222,7 @@ START_TEST(nodes_by_what_they_are_compatible_with)
 {
     static const char *const uarts[] = {"arm,sbsa-uart", "arm,pl011", NULL}, *const none[] = {"x,y", NULL};
     uint32_t cell;
-    int first, second;
+    int first, second, third;
 
     root_node();
     device("off@1", "arm,pl011");
@@ -236,12 +240,28 @@ START_TEST(nodes_by_what_they_are_compatible_with)
     fdt_end_node(blob);
     device("b@3", "arm,sbsa-uart");
     fdt_end_node(blob);
+    fdt_begin_node(blob, "c@4"); /* the first of its names is empty */
+    fdt_property(blob, "compatible", "\0arm,pl011", 11);
+    fdt_end_node(blob);
+    fdt_begin_node(blob, "like@5"); /* but for its first letter */
+    fdt_property(blob, "compatible", "arm,else\0Arm,pl011", 19);
+    fdt_end_node(blob);
+    device("twice@6", "arm,else"); /* the first one counts */
+    fdt_property_string(blob, "compatible", "arm,pl011");
+    fdt_end_node(blob);
+    device("parent@7", "arm,else"); /* and what stands behind a child does not */
+    fdt_begin_node(blob, "child");
+    fdt_end_node(blob);
+    fdt_property_string(blob, "compatible", "arm,pl011");
+    fdt_end_node(blob);
     close_tree();
     first = tree_find(uarts);
     second = tree_find_next(first, uarts);
     ck_assert_str_eq(fdt_get_name(blob, first, NULL), "a@2");
     ck_assert_str_eq(fdt_get_name(blob, second, NULL), "b@3");
-    ck_assert_int_eq(tree_find_next(second, uarts), -1);
+    third = tree_find_next(second, uarts);
+    ck_assert_str_eq(fdt_get_name(blob, third, NULL), "c@4");
+    ck_assert_int_eq(tree_find_next(third, uarts), -1);
     ck_assert_int_eq(tree_find(none), -1);
     ck_assert(tree_cell(first, "interrupts", 1, &cell));
     ck_assert_uint_eq(cell, 33);
@@ -435,6 +455,22 @@ START_TEST(registers_through_buses)
 END_TEST
 
 /* How many cells there are is itself one cell.  K20 */
+/* A parent that says nothing about cells means two for an address, and one for a size. */
+START_TEST(cells_that_nobody_tells)
+{
+    struct tree_range reg;
+
+    fdt_create(blob, sizeof(blob));
+    fdt_finish_reservemap(blob);
+    fdt_begin_node(blob, "");
+    DEVICE_AT("a@1", 1, 0x1000, 0x20, 2, 0x3000, 0x40);
+    close_tree();
+    ck_assert(tree_reg(fdt_path_offset(blob, "/a@1"), 1, &reg));
+    ck_assert_uint_eq(reg.base, 0x200003000);
+    ck_assert_uint_eq(reg.len, 0x40);
+}
+END_TEST
+
 START_TEST(cells_that_are_no_number)
 {
     struct tree_range r;
@@ -760,6 +796,9 @@ START_TEST(trees_in_doubt)
     fdt_set_size_dt_struct(blob, fdt_size_dt_struct(blob) - 4); /* the last tag lies behind it */
     ck_assert(!judged_like_libfdt());
     judged_tree();
+    blob[fdt_off_dt_struct(blob) + 19] = (uint8_t)fdt_size_dt_strings(blob); /* a name behind all names */
+    ck_assert(!judged_like_libfdt());
+    judged_tree();
     blob[fdt_off_dt_struct(blob) + 4] = 'x'; /* a root with a name */
     judged_like_libfdt();
     judged_tree();
@@ -869,6 +908,7 @@ int main(void)
     tcase_add_loop_test(tc, large_trees, 0, 2);
     tcase_add_test(tc, moving);
     tcase_add_test(tc, registers_through_buses);
+    tcase_add_test(tc, cells_that_nobody_tells);
     tcase_add_loop_test(tc, cells_that_are_no_number, 0, 3);
     tcase_add_loop_test(tc, registers_through_impossible_buses, 0, 4);
     tcase_add_test(tc, memory_and_what_is_reserved);
