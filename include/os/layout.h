@@ -43,4 +43,7 @@
 #define OS_POOL_VA (OS_LAYOUT_BASE + 0x7e00600000)
 #define OS_POOL_END (OS_LAYOUT_BASE + 0x7e01600000)
 
+/* Where a page that is written is copied to, before it takes the place of the one that is shown (OS_REGION_PRIVATE) */
+#define OS_COPY_VA (OS_LAYOUT_BASE + 0x7e01700000)
+
 #endif

@@ -17,6 +17,9 @@ enum os_region_kind {
     OS_REGION_STACK, /* likewise, touched from the top down */
     OS_REGION_DMA,   /* our own, bound at once; contiguous and below a limit where asked */
     OS_REGION_SHARED, /* copies of bindings in another place or space; unmapping frees nothing held elsewhere */
+    /* The same to be read; what is written becomes, page by page, a copy of our own, which others do not see.  What others write
+     * is seen until then.  It may be protected to be written later, but not to be executed if it was not mapped so. */
+    OS_REGION_PRIVATE,
     OS_REGION_DEVICE, /* device registers */
     OS_REGION_IMAGE,  /* the program itself, bound by its loader */
     OS_REGION_WINDOW, /* address space only: the owner binds pages there by itself (message windows, tables) */
@@ -43,8 +46,8 @@ struct os_map {
     unsigned flags; /* enum os_map_flags */
     uint64_t va;    /* FIXED: where */
     uint64_t npages;
-    exo_handle_t from; /* SHARED: the space (0: our own); DEVICE: the MMIO capability */
-    uint64_t source;   /* SHARED: address in that space; DEVICE: physical address */
+    exo_handle_t from; /* SHARED, PRIVATE: the space (0: our own); DEVICE: the MMIO capability */
+    uint64_t source;   /* SHARED, PRIVATE: address in that space; DEVICE: physical address */
     unsigned limit;    /* DMA: below 2^limit bytes; 0: anywhere */
 };
 

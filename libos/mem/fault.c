@@ -1,4 +1,5 @@
-/* Page faults: memory that is there but not bound yet is bound now.
+/* Page faults: memory that is there but not bound yet is bound now; what is private, and shown by others, is copied when it is
+ * written.
  *
  * Runs in the upcall.  A walk through a region gets more pages each time, up to BATCH_MAX in one call; a fault
  * elsewhere gets one page, so that sparse use stays cheap. */
@@ -7,6 +8,7 @@
 #include "mem/mem.h"
 
 #include "os/exo.h"
+#include "os/layout.h"
 #include "rt/arch.h"
 
 #define BATCH_MAX 32u
@@ -39,9 +41,12 @@ static uint64_t choose(struct region *r, uint64_t va, uint64_t *from)
 /* Binds n pages from `from` on; if that cannot be done whole, the one at va. */
 static bool bind(const struct region *r, uint64_t va, uint64_t from, uint64_t n, int *error)
 {
-    int64_t rc = exo_page_alloc(EXO_SELF_SPACE, from, n, EXO_WANT_ANY, r->prot);
+    uint64_t done;
+    int64_t rc = os_page_alloc(EXO_SELF_SPACE, from, n, r->prot, &done);
 
-    if (rc < 0 && n > 1)
+    if (from + done * PAGE_SIZE > va)
+        rc = 0;
+    else if (rc && n > 1)
         rc = exo_page_alloc(EXO_SELF_SPACE, va, 1, EXO_WANT_ANY, r->prot);
     *error = rc < 0 && rc != -EXO_EBOUND ? (int)-rc : 0;
     return *error == 0;
@@ -74,11 +79,53 @@ bool mem_bind_large(const struct region *r, uint64_t va)
     return bind_large(r, va);
 }
 
+/* ---- private pages ---------------------------------------------------------------------------------------- */
+
+/* Copies take the places of n pages, or of the first of them; how many that were.  What goes wrong in the midst, which only
+ * somebody who lowers our limit at that moment can bring about, costs the page. */
+static uint64_t replace(const struct region *r, uint64_t va, uint64_t n, int *error)
+{
+    const unsigned prot = r->prot | (unsigned)EXO_PROT_MAX(EXO_PROT_ALL);
+    uint64_t done;
+    int rc = os_page_alloc(EXO_SELF_SPACE, OS_COPY_VA, n, EXO_PROT_READ | EXO_PROT_WRITE, &done);
+
+    if (!done && n > 1)
+        rc = os_page_alloc(EXO_SELF_SPACE, OS_COPY_VA, 1, EXO_PROT_READ | EXO_PROT_WRITE, &done);
+    if (done) {
+        arch_copy_pages(OS_COPY_VA, va, done);
+        rc = os_page_unmap(EXO_SELF_SPACE, va, done, NULL);
+        if (!rc)
+            rc = os_page_map(EXO_SELF_SPACE, va, EXO_SELF_SPACE, OS_COPY_VA, done, prot, NULL);
+        os_page_unmap(EXO_SELF_SPACE, OS_COPY_VA, done, NULL);
+    }
+    *error = -rc;
+    return rc ? 0 : done;
+}
+
+/* Somebody writes to a page that is bound, and may not yet. */
+static bool copy_on_write(uint64_t address, int *error)
+{
+    uint64_t from, n, va = align_down(address, PAGE_SIZE);
+    struct region *r = region_find(&mem.set, address);
+
+    if (!r || r->kind != OS_REGION_PRIVATE || !(r->prot & EXO_PROT_WRITE))
+        return false;
+    if (exo_page_protect(EXO_SELF_SPACE, va, 1, r->prot) == 1)
+        return true; /* a copy already, which was only protected */
+    n = replace(r, va, arch_read_only(va, choose(r, va, &from)), error);
+    r->next_touch = va + n * PAGE_SIZE;
+    return n > 0;
+}
+
+/* ---- faults ----------------------------------------------------------------------------------------------- */
+
 static bool resolve(uint64_t address, uint64_t access, int *error)
 {
     uint64_t from, n, va = align_down(address, PAGE_SIZE);
     struct region *r = region_find(&mem.set, address);
 
+    if (r && r->kind == OS_REGION_PRIVATE) /* another vcpu has just put a copy there */
+        return arch_page_allows(address, EXO_PROT_READ);
     if (!r || (r->kind != OS_REGION_ANON && r->kind != OS_REGION_STACK) || access & ~(uint64_t)r->prot ||
         va < first_usable(r))
         return false;
@@ -99,7 +146,8 @@ bool mem_fault(uint64_t address, uint64_t access, int *error)
         return false;
     spin_lock(&mem.lock, me);
     if (access & EXO_ACCESS_BOUND)
-        good = arch_page_allows(address, access & ~(uint64_t)EXO_ACCESS_BOUND);
+        good = arch_page_allows(address, access & ~(uint64_t)EXO_ACCESS_BOUND) ||
+               (access & EXO_PROT_WRITE && copy_on_write(address, error));
     else
         good = resolve(address, access, error);
     spin_unlock(&mem.lock);

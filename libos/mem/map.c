@@ -154,6 +154,18 @@ static int bind_dma(const struct os_map *what, uint64_t va, uint64_t *done)
     return 0;
 }
 
+static int bind_shown(const struct os_map *what, uint64_t va, unsigned prot, uint64_t *done)
+{
+    return os_page_map(EXO_SELF_SPACE, va, what->from ? what->from : EXO_SELF_SPACE, what->source,
+                       what->npages, prot, done);
+}
+
+/* What a private page allows as long as it is the one that others have. */
+static unsigned shown_prot(unsigned prot)
+{
+    return (prot & ~(unsigned)EXO_PROT_WRITE) | EXO_PROT_READ;
+}
+
 static int bind_pages(const struct os_map *what, const struct region *r)
 {
     uint64_t done = 0;
@@ -169,8 +181,11 @@ static int bind_pages(const struct os_map *what, const struct region *r)
         rc = bind_dma(what, r->va, &done);
         break;
     case OS_REGION_SHARED:
-        rc = os_page_map(EXO_SELF_SPACE, r->va, what->from ? what->from : EXO_SELF_SPACE, what->source,
-                         what->npages, what->prot, &done);
+        rc = bind_shown(what, r->va, what->prot, &done);
+        break;
+    case OS_REGION_PRIVATE:
+        rc = bind_shown(what, r->va, shown_prot(what->prot) | (unsigned)EXO_PROT_MAX(shown_prot(what->prot)),
+                        &done);
         break;
     case OS_REGION_DEVICE:
         rc = os_mmio_map(what->from, EXO_SELF_SPACE, r->va, what->source, what->npages, what->prot, &done);
@@ -295,6 +310,14 @@ static bool all_mapped(uint64_t va, uint64_t end)
     return true;
 }
 
+/* A private page may not be written before it is a copy, whoever wants to. */
+static int protect_region(const struct region *r, uint64_t end, unsigned prot)
+{
+    if (r->kind == OS_REGION_PRIVATE)
+        prot &= ~(unsigned)EXO_PROT_WRITE;
+    return for_bound(r->va, min_u64(r->end, end), protect_run, prot);
+}
+
 static int protect_locked(uint64_t va, uint64_t end, unsigned prot)
 {
     int rc;
@@ -304,14 +327,13 @@ static int protect_locked(uint64_t va, uint64_t end, unsigned prot)
     rc = isolate(va, end);
     if (rc)
         return rc;
-    rc = for_bound(va, end, protect_run, prot);
-    if (rc)
-        return -exo_errno(rc);
-    for (struct region *r; va < end; va = r->end) {
+    for (struct region *r; va < end && !rc; va = r->end) {
         r = region_find(&mem.set, va);
-        r->prot = (uint8_t)prot;
+        rc = protect_region(r, end, prot);
+        if (!rc)
+            r->prot = (uint8_t)prot;
     }
-    return 0;
+    return rc ? -exo_errno(rc) : 0;
 }
 
 /* ---- what programs call ---------------------------------------------------------------------------------- */

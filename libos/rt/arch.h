@@ -60,6 +60,12 @@ bool arch_is_large(uint64_t va);
 /* Do our page tables allow the access (bits of enum exo_prot) now? */
 bool arch_page_allows(uint64_t va, uint64_t access);
 
+/* How many pages, of n from va on and of one table at most, may be read and not written; it stops at the first that is different. */
+uint64_t arch_read_only(uint64_t va, uint64_t n);
+
+/* Copies n pages.  In upcalls too: it uses the general registers alone. */
+void arch_copy_pages(uint64_t to, uint64_t from, uint64_t n);
+
 /* The caller's stack pointer, roughly. */
 static inline uint64_t arch_stack_here(void)
 {

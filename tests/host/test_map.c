@@ -298,7 +298,7 @@ END_TEST
 START_TEST(every_failing_call_leaves_nothing)
 {
     static const enum os_region_kind kinds[] = {OS_REGION_ANON, OS_REGION_DMA, OS_REGION_SHARED,
-                                                OS_REGION_DEVICE};
+                                                OS_REGION_PRIVATE, OS_REGION_DEVICE};
 
     for (uint64_t at = 1; at <= 4; at++) {
         uint64_t va = 0;
@@ -418,7 +418,7 @@ int main(void)
     tcase_add_test(tc, fixed_and_replace);
     tcase_add_test(tc, protect_spans_bound_and_unbound_pages);
     tcase_add_test(tc, discard_gives_pages_back);
-    tcase_add_loop_test(tc, every_failing_call_leaves_nothing, 0, 4);
+    tcase_add_loop_test(tc, every_failing_call_leaves_nothing, 0, 5);
     tcase_add_test(tc, no_nodes_no_harm);
     tcase_add_test(tc, heap_moves_both_ways);
     tcase_add_loop_test(tc, random_walk, 0, 6);

@@ -87,6 +87,104 @@ START_TEST(shared_memory_is_one_memory)
 }
 END_TEST
 
+#define SHOWN 40u
+
+/* Pages of our own that hold their numbers, and where they are shown once more. */
+static uint64_t private_region(uint64_t *source)
+{
+    struct os_map own = {.kind = OS_REGION_ANON,
+                         .prot = EXO_PROT_READ | EXO_PROT_WRITE,
+                         .npages = SHOWN,
+                         .flags = OS_MAP_POPULATE};
+    struct os_map copy = {.kind = OS_REGION_PRIVATE, .prot = EXO_PROT_READ | EXO_PROT_WRITE, .npages = SHOWN};
+    uint64_t va;
+
+    ck_assert_int_eq(os_map_region(&own, source), 0);
+    for (uint64_t i = 0; i < SHOWN; i++)
+        ((volatile uint64_t *)(*source + i * PAGE_SIZE))[7] = i;
+    copy.source = *source;
+    ck_assert_int_eq(os_map_region(&copy, &va), 0);
+    return va;
+}
+
+/* P3: who reads sees what others have; who writes has a copy, and a walk gets more of them each time. */
+START_TEST(private_pages_are_copied_when_written)
+{
+    uint64_t source, before, va = private_region(&source), calls;
+    volatile uint64_t *word;
+
+    before = frames();
+    for (uint64_t i = 0; i < SHOWN; i++)
+        ck_assert_uint_eq(((volatile uint64_t *)(va + i * PAGE_SIZE))[7], i);
+    ck_assert_uint_eq(frames(), before);
+    ((volatile uint64_t *)source)[9] = 5; /* is seen still */
+    ck_assert_uint_eq(((volatile uint64_t *)va)[9], 5);
+    calls = mock_calls(EXO_CALL_page_map);
+    for (uint64_t i = 0; i < SHOWN; i++) {
+        word = (volatile uint64_t *)(va + i * PAGE_SIZE);
+        word[8] = 1000 + i;
+        ck_assert_uint_eq(word[7], i);
+        ck_assert_uint_eq(((volatile uint64_t *)(source + i * PAGE_SIZE))[8], 0);
+    }
+    ck_assert_uint_eq(mock_calls(EXO_CALL_page_map), calls + 6); /* 1, 2, 4, 8, 16, and the rest */
+    ck_assert_uint_eq(frames(), before + SHOWN);
+    ((volatile uint64_t *)source)[9] = 6; /* not any more */
+    ck_assert_uint_eq(((volatile uint64_t *)va)[9], 5);
+    ck_assert(!os_page_bound(OS_COPY_VA));
+    exo_check();
+    ck_assert_int_eq(os_unmap(va, SHOWN), 0);
+    ck_assert_uint_eq(frames(), before);
+}
+END_TEST
+
+/* What is protected against writing stays what it is, copy or not; who may write again has no second copy. */
+START_TEST(private_pages_are_protected)
+{
+    uint64_t source, before, va = private_region(&source);
+    volatile uint64_t *first = (volatile uint64_t *)va;
+
+    before = frames();
+    first[8] = 1;
+    ck_assert_int_eq(os_protect(va, SHOWN, EXO_PROT_READ), 0);
+    ck_assert(!fault(va, EXO_PROT_WRITE | EXO_ACCESS_BOUND));
+    ck_assert(!fault(va + PAGE_SIZE, EXO_PROT_WRITE | EXO_ACCESS_BOUND));
+    ck_assert_int_eq(os_protect(va, SHOWN, EXO_PROT_READ | EXO_PROT_WRITE), 0);
+    first[8] = 2;
+    ck_assert_uint_eq(frames(), before + 1);
+    ((volatile uint64_t *)(va + PAGE_SIZE))[8] = 3;
+    ck_assert_uint_eq(((volatile uint64_t *)(source + PAGE_SIZE))[8], 0);
+    ck_assert_uint_eq(((volatile uint64_t *)source)[8], 0);
+    ck_assert_int_eq(os_protect(va, 1, EXO_PROT_READ | EXO_PROT_EXEC), 0); /* a copy is ours */
+    ck_assert_int_eq(os_protect(va + 9 * PAGE_SIZE, 1, EXO_PROT_READ | EXO_PROT_EXEC), -EACCES);
+    ck_assert_int_eq(os_protect(va, SHOWN, EXO_PROT_NONE), 0);
+    ck_assert(!fault(va, EXO_PROT_READ | EXO_ACCESS_BOUND));
+    exo_check();
+}
+END_TEST
+
+/* K24: a write that cannot be paid for fails, and the page is as it was; with enough for one it is copied alone. */
+START_TEST(private_pages_need_memory)
+{
+    uint64_t source, before, va = private_region(&source);
+    int error;
+
+    before = frames();
+    mock_frames_left(0);
+    ck_assert(!mem_fault(va, EXO_PROT_WRITE | EXO_ACCESS_BOUND, &error));
+    ck_assert_int_eq(error, EXO_EQUOTA);
+    ck_assert_uint_eq(frames(), before);
+    mock_frames_left(UINT64_MAX);
+    ((volatile uint64_t *)(va + 10 * PAGE_SIZE))[8] = 1;
+    mock_fail(EXO_CALL_page_alloc, 1, EXO_ENOMEM);
+    ((volatile uint64_t *)(va + 11 * PAGE_SIZE))[8] = 1; /* two are asked for first */
+    ck_assert(mock_failed());
+    ck_assert(arch_page_allows(va + 11 * PAGE_SIZE, EXO_PROT_WRITE));
+    ck_assert(!arch_page_allows(va + 12 * PAGE_SIZE, EXO_PROT_WRITE));
+    ck_assert_uint_eq(((volatile uint64_t *)(va + 11 * PAGE_SIZE))[7], 11);
+    exo_check();
+}
+END_TEST
+
 /* Does the same again with the 1st, 2nd, ... call failing, until none is left to fail. */
 START_TEST(every_call_fails_once)
 {
@@ -102,6 +200,10 @@ START_TEST(every_call_fails_once)
          .npages = 100,
          .flags = OS_MAP_CONTIG},
         {.kind = OS_REGION_SHARED, .prot = EXO_PROT_READ, .npages = 1, .source = OS_VCPU_VA},
+        {.kind = OS_REGION_PRIVATE,
+         .prot = EXO_PROT_READ | EXO_PROT_WRITE,
+         .npages = 1,
+         .source = OS_VCPU_VA},
     };
     uint64_t va, nth = 1, before = frames();
     bool again = true;
@@ -282,7 +384,10 @@ static Suite *suite(void)
     tcase_add_test(tc, calls_reach_the_kernel);
     tcase_add_test(tc, memory_is_there_when_touched);
     tcase_add_test(tc, shared_memory_is_one_memory);
-    tcase_add_loop_test(tc, every_call_fails_once, 0, 5);
+    tcase_add_loop_test(tc, every_call_fails_once, 0, 6);
+    tcase_add_test(tc, private_pages_are_copied_when_written);
+    tcase_add_test(tc, private_pages_are_protected);
+    tcase_add_test(tc, private_pages_need_memory);
     tcase_add_test(tc, memory_runs_out_at_every_frame);
     tcase_add_test(tc, heap_grows_and_shrinks);
     suite_add_tcase(s, tc);

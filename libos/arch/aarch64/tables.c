@@ -76,3 +76,34 @@ bool arch_page_allows(uint64_t va, uint64_t access)
            !(access & EXO_PROT_WRITE && found & ENTRY_READ_ONLY) &&
            !(access & EXO_PROT_EXEC && found & ENTRY_NO_EXEC);
 }
+
+uint64_t arch_read_only(uint64_t va, uint64_t n)
+{
+    uint64_t i = 0, in_table = (align_up(va + 1, EXO_LARGE_BYTES) - va) / PAGE_SIZE;
+    const volatile uint64_t *leaf = (const volatile uint64_t *)entry_address(va, 0);
+
+    if (va >= os_system()->user_top || empty_span(va) || arch_is_large(va))
+        return 0;
+    n = min_u64(n, in_table);
+    while (i < n && (leaf[i] & (ENTRY_VALID | ENTRY_USER | ENTRY_READ_ONLY)) ==
+                        (ENTRY_VALID | ENTRY_USER | ENTRY_READ_ONLY))
+        i++;
+    return i;
+}
+
+#define BLOCK_WORDS 32u
+
+void arch_copy_pages(uint64_t to, uint64_t from, uint64_t n)
+{
+    uint64_t *out = (uint64_t *)to, *end = out + n * (PAGE_SIZE / 8);
+    const uint64_t *in = (const uint64_t *)from;
+
+    for (; out < end; out += BLOCK_WORDS, in += BLOCK_WORDS)
+#pragma GCC unroll 8
+        for (unsigned i = 0; i < BLOCK_WORDS; i += 4) {
+            uint64_t a = in[i], b = in[i + 1], c = in[i + 2], d = in[i + 3];
+
+            out[i] = a, out[i + 1] = b;
+            out[i + 2] = c, out[i + 3] = d;
+        }
+}

@@ -1,6 +1,7 @@
 /* Host: threads by ucontext; upcalls are function calls that tests make, so nothing is ever interrupted. */
 #include <sanitizer/common_interface_defs.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "rt/arch.h"
 
@@ -104,4 +105,19 @@ bool arch_page_allows(uint64_t va, uint64_t access)
 bool arch_is_large(uint64_t va)
 {
     return host_is_large && host_is_large(va);
+}
+
+uint64_t arch_read_only(uint64_t va, uint64_t n)
+{
+    uint64_t i = 0;
+
+    while (i < n && arch_page_allows(va + i * PAGE_SIZE, EXO_PROT_READ) &&
+           !arch_page_allows(va + i * PAGE_SIZE, EXO_PROT_WRITE))
+        i++;
+    return i;
+}
+
+void arch_copy_pages(uint64_t to, uint64_t from, uint64_t n)
+{
+    memcpy((void *)to, (const void *)from, n * PAGE_SIZE);
 }

@@ -71,6 +71,23 @@ static void bench_touch(void)
     munmap((void *)(uintptr_t)p, (size_t)pages * PAGE);
 }
 
+/* Pages that somebody else has as well, written one after the other. */
+static void bench_cow(void)
+{
+    const struct os_map own = {.kind = OS_REGION_ANON,
+                               .prot = EXO_PROT_READ | EXO_PROT_WRITE,
+                               .flags = OS_MAP_POPULATE,
+                               .npages = 512};
+    struct os_map copy = {.kind = OS_REGION_PRIVATE, .prot = EXO_PROT_READ | EXO_PROT_WRITE, .npages = 512};
+    volatile char *p;
+    uint64_t va;
+
+    must(os_map_region(&own, &copy.source) == 0 && os_map_region(&copy, &va) == 0, "sharing");
+    p = (volatile char *)(uintptr_t)va;
+    ROW("cow", 512, p[i * PAGE] = 1);
+    must(os_unmap(va, 512) == 0 && os_unmap(copy.source, 512) == 0, "unmapping");
+}
+
 static void on_signal(int signal_number)
 {
     (void)signal_number;
@@ -255,6 +272,7 @@ int main(int argc, char **argv)
     BENCH_END(); /* what came before is no row */
     BENCH_ROW();
     bench_touch();
+    bench_cow();
     bench_signal();
     bench_thread();
     bench_pipe();

@@ -186,6 +186,42 @@ static void test_map(void)
            "P4 never writable and executable");
 }
 
+static void test_private(void)
+{
+    struct os_map own = {.kind = OS_REGION_ANON, .prot = RW, .flags = OS_MAP_POPULATE, .npages = 40};
+    struct os_map what = {.kind = OS_REGION_PRIVATE, .prot = RW, .npages = 40};
+    uint64_t before = used(), shared, va = 0;
+    bool same = true, apart = true;
+    char *p, *q;
+
+    report(os_map_region(&own, &what.source) == 0, "pages to be shown");
+    p = (char *)what.source;
+    for (size_t i = 0; i < 40; i++)
+        p[i * PAGE + i] = (char)(i + 1);
+    shared = used();
+    report(os_map_region(&what, &va) == 0 && used() <= shared + 2,
+           "P3 private pages cost nothing before they are written");
+    q = (char *)va;
+    for (size_t i = 0; i < 40; i++)
+        same &= q[i * PAGE + i] == (char)(i + 1);
+    report(same && used() <= shared + 2, "P3 and show what is there");
+    for (size_t i = 0; i < 40; i++) {
+        q[i * PAGE] = 100;
+        apart &= q[i * PAGE + i + 1] == 0 && p[i * PAGE] == (i == 0) &&
+                 (i == 0 || q[i * PAGE + i] == (char)(i + 1));
+    }
+    report(apart && used() >= shared + 40, "P3 what is written is a copy, whole, and nobody else sees it");
+    mprotect(q, 40 * PAGE, PROT_READ);
+    report(faults(q, true) && q[PAGE] == 100, "P3 they are protected as others are");
+    mprotect(q, 40 * PAGE, RW);
+    q[PAGE] = 101;
+    report(q[PAGE] == 101 && p[PAGE] == 0 && used() <= shared + 42, "P3 and are not copied again");
+    report(mprotect(q, PAGE, PROT_READ | PROT_EXEC) == 0, "P4 a copy may become code");
+    munmap(q, 40 * PAGE);
+    munmap(p, 40 * PAGE);
+    report(used() <= before + 3, "P3 unmapping gives all back");
+}
+
 static void test_large(void)
 {
     struct os_map what = {
@@ -360,6 +396,7 @@ int main(int argc, char **argv)
         return fatal(argv[1]);
     test_start(argc, argv);
     test_map();
+    test_private();
     test_large();
     test_heap();
     report(deep(3000) == 0, "P3 the stack grows");

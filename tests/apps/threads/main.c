@@ -305,12 +305,36 @@ static void *allocate(void *arg)
     return arg;
 }
 
+/* The same on pages that are private, and shown at `source`: nobody's write goes where others look, or into a copy that is not
+ * the one. */
+static void test_private(uint64_t source)
+{
+    struct os_map what = {.kind = OS_REGION_PRIVATE, .prot = RW, .npages = NPAGES, .source = source};
+    volatile unsigned char *shown = shared_pages;
+    bool apart = true;
+    uint64_t va;
+
+    for (unsigned page = 0; page < NPAGES; page++)
+        memset((void *)(uintptr_t)(shown + page * PAGE), 0, NTHREADS + 1);
+    report(os_map_region(&what, &va) == 0, "private pages");
+    shared_pages = (volatile unsigned char *)va;
+    report(all(NTHREADS, touch_same) == NTHREADS && all_touched(),
+           "P3 private pages written by several vcpus");
+    for (unsigned page = 0; page < NPAGES; page++)
+        for (unsigned me = 1; me <= NTHREADS; me++)
+            apart &= shown[page * PAGE + me] == 0;
+    report(apart, "P3 and by nobody else");
+    os_unmap(va, NPAGES);
+    shared_pages = shown;
+}
+
 static void test_memory(void)
 {
     uint64_t before;
 
     shared_pages = mmap(NULL, NPAGES * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     report(all(NTHREADS, touch_same) == NTHREADS && all_touched(), "P3 faults of several vcpus on one page");
+    test_private((uint64_t)shared_pages);
     munmap((void *)(uintptr_t)shared_pages, NPAGES * PAGE);
     before = used();
     report(all(NTHREADS, map_own) == NTHREADS, "P3 mapping and unmapping side by side");
