@@ -224,12 +224,6 @@ void frames_init(struct exo_frame *entries, uint8_t *leaves, pfn_t first, uint32
                                    .first = first,
                                    .n = n};
     top_zone = zone_of(first + n - 1);
-    for (unsigned zone = 0; zone < FRAME_ZONES; zone++) {
-        free_orders[zone] = 0;
-        for (unsigned k = 0; k < FRAME_ORDERS; k++)
-            free_lists[zone][k] = 0;
-    }
-    __builtin_memset(system_info->frames, 0, sizeof(system_info->frames));
     counts()[EXO_FRAME_FREE] = n;
     system_info->first_frame = first;
     system_info->nframes = n;

@@ -437,7 +437,7 @@ bool tree_reg(int node, unsigned index, struct tree_range *out)
         return false;
     na = address_cells(parent);
     ns = size_cells(parent);
-    if (na < 1 || ns < 0 || (uint64_t)len < 4ull * (unsigned)(na + ns) * (index + 1ull))
+    if (na < 1 || ns < 1 || (uint64_t)len < 4ull * (unsigned)(na + ns) * (index + 1ull))
         return false;
     reg += (unsigned)(na + ns) * index;
     out->base = read_cells(reg, na);

@@ -98,6 +98,25 @@ START_TEST(K21_no_token_comes_twice)
 }
 END_TEST
 
+/* A message with nothing but words says so, whatever came with the one before. */
+START_TEST(I1_nothing_came_along)
+{
+    struct exo_recv *recv = &server.vcpu->page->recv;
+
+    (void)called();
+    as(&server);
+    recv->npages = 3;
+    recv->cap = 5;
+    machine.no_fast_paths |= _i;
+    ck_assert_int_eq(CALL(reply_wait, server.vcpu->regs.x[0], 0, 0, 0, 0, 0, 0, EXO_FOREVER), MACHINE_AWAY);
+    as(&client);
+    ck_assert_int_eq(CALL(call, gate, 1, 2, 3, 4, 5, 6, EXO_FOREVER), MACHINE_AWAY);
+    ck_assert_uint_eq(recv->npages, 0);
+    ck_assert_uint_eq(recv->cap, 0);
+    ck_assert_uint_eq(client.vcpu->page->recv.npages, 0);
+}
+END_TEST
+
 /* A token has room for all bits of its number beside the flags of an answer. */
 START_TEST(K21_numbers_of_tokens_fit)
 {
@@ -261,6 +280,53 @@ START_TEST(K27_taken_is_told_when_it_is_called_off)
     ck_assert_uint_eq(client.vcpu->page->detail, 30 - (uint64_t)left);
     ck_assert_uint_eq(client.vcpu->page->revoke.deadline, 0); /* that was the request's */
     upcall_done();
+}
+END_TEST
+
+/* A request is called off by the limit that there is still. */
+START_TEST(K27_the_limit_that_it_has_calls_off)
+{
+    const struct account *account = &client.env->owner.account;
+
+    client_has(40);
+    ck_assert_int_eq(CALL(env_limit, client.env_cap, account_in_use(account) - 30, machine.time + 1000), 30);
+    ck_assert_uint_ne(account->wanted, ACCOUNT_STEADY);
+    ck_assert_int_eq(CALL(env_limit, client.env_cap, account->limit, 0), 0);
+    ck_assert_uint_eq(account->wanted, ACCOUNT_STEADY);
+    as(&client);
+    upcall_done();
+}
+END_TEST
+
+/* The last reference that there is room for, and the one behind it. */
+START_TEST(K27_references_have_an_end)
+{
+    struct binding b;
+
+    client_has(1);
+    ck_assert(space_lookup(client.env->home, VA, &b));
+    frame_entry(b.pfn)->refs = FRAME_REFS_MAX - 1;
+    ck_assert(frame_ref_possible(b.pfn));
+    frame_entry(b.pfn)->refs = FRAME_REFS_MAX;
+    ck_assert(!frame_ref_possible(b.pfn));
+    frame_entry(b.pfn)->refs = 1;
+}
+END_TEST
+
+/* A frame that was in a list before says nothing of that: the new one has used no time, and is in no TLB. */
+START_TEST(C4_new_ones_have_not_run)
+{
+    client_has(30); /* frames come back in an order that is none */
+    as(&client);
+    for (uint64_t i = 0; i < 30; i += 2)
+        CALL_OK(page_unmap, EXO_SELF_SPACE, VA + i * PAGE_SIZE, 1, 0);
+    as(&root);
+    for (unsigned i = 0; i < 8; i++) {
+        struct actor new = actor_new(20);
+
+        ck_assert_uint_eq(frame_entry(vcpu_frame(new.vcpu))->ticks, 0);
+        ck_assert_uint_eq(frame_entry(paddr_to_pfn(virt_to_phys(new.env->home)))->cpus, 0);
+    }
 }
 END_TEST
 
@@ -657,6 +723,41 @@ START_TEST(ranges_end_before_their_end)
 }
 END_TEST
 
+/* Binding to a space needs to use it, binding from it to read it, and binding within it both.  K22; loop: a page, or two */
+START_TEST(K22_rights_of_both_spaces)
+{
+    const uint64_t n = 1 + (uint64_t)_i % 2, to = VA + (1ull << 30);
+    uint64_t use, read;
+
+    machine.no_fast_paths |= _i >= 2;
+    client_has(2);
+    use = (uint64_t)CALL_OK(cap_grant, EXO_SELF_ENV, client.space_cap, EXO_RIGHT_USE, 0, 0);
+    read = (uint64_t)CALL_OK(cap_grant, EXO_SELF_ENV, client.space_cap, EXO_RIGHT_READ, 0, 0);
+    CALL_FAILS(EXO_ERIGHTS, page_map, use, to, use, VA, n, RW);
+    CALL_FAILS(EXO_ERIGHTS, page_map, read, to, read, VA, n, RW);
+    CALL_FAILS(EXO_ERIGHTS, page_map, read, to, use, VA, n, RW);
+    ck_assert_int_eq(CALL(page_map, use, to, read, VA, n, RW), (int64_t)n);
+    ck_assert_int_eq(CALL(page_map, use, to + PAGE_SIZE * n, client.space_cap, VA, n, RW), (int64_t)n);
+    ck_assert_int_eq(CALL(page_map, client.space_cap, to + 2 * PAGE_SIZE * n, read, VA, n, RW), (int64_t)n);
+}
+END_TEST
+
+/* Who is to hear of an end hears of it, wherever his frame has been before.  K30 */
+START_TEST(K30_watchers_are_found)
+{
+    struct actor watcher = actor_make(20);
+    uint64_t event, watched;
+
+    actor_destroy(&watcher);
+    watcher = actor_make(20);
+    ck_assert_uint_ne(frame_entry(vcpu_frame(watcher.vcpu))->serial, 0);
+    event = (uint64_t)CALL_OK(event_create, watcher.vcpu_cap, 0xff);
+    watched = (uint64_t)CALL_OK(env_create, 10, event, 4) & UINT32_MAX;
+    CALL_OK(env_stop, watched);
+    ck_assert_uint_eq(watcher.vcpu->page->events & 0xff, 4);
+}
+END_TEST
+
 /* A space that never had a page leaves nothing in the TLB either: its tables' window was there to be read. */
 START_TEST(K13_empty_spaces_leave_the_tlb)
 {
@@ -1039,6 +1140,26 @@ START_TEST(C1_owners_come_with_notes)
     machine_on(0);
     ck_assert_uint_eq(root.vcpu->page->events & 1, 1);
     ck_assert_ptr_eq(machine.cpu->current, server.vcpu);
+}
+END_TEST
+
+static void rollover(void *unused)
+{
+    (void)unused;
+    local_enter();
+    world_upgrade();
+    spaces_rollover();
+    world_leave();
+    local_leave();
+}
+
+/* ASIDs begin anew while a CPU has no space loaded.  K13 */
+START_TEST(K13_idle_cpus_keep_no_asid)
+{
+    ck_assert_ptr_null(cpus[2].loaded);
+    ck_assert_int_eq(machine_try(rollover, NULL), MACHINE_RUNS);
+    as(&client);
+    as(&root);
 }
 END_TEST
 
@@ -1518,6 +1639,22 @@ START_TEST(B1_large_programs)
 }
 END_TEST
 
+/* What boot takes is zeroed, and nothing behind it: that may be somebody's. */
+START_TEST(B1_boot_zeroes_what_is_its_own)
+{
+    pfn_t at;
+    const uint64_t *word;
+
+    exo_boot();
+    at = system_info->first_frame + IMAGE_LEN / PAGE_SIZE;
+    while (frame_kind(at) != EXO_FRAME_FREE)
+        at++;
+    word = frame_address(at);
+    for (unsigned i = 0; i < PAGE_SIZE / sizeof(*word); i++)
+        ck_assert_uint_ne(word[i], 0);
+}
+END_TEST
+
 /* As many processors as can be used: nothing is told of others. */
 START_TEST(C4_all_processors_count)
 {
@@ -1589,6 +1726,7 @@ static void machines(Suite *s)
     tcase_add_loop_test(tc, K28_calls_abroad_end_with_the_world, 0, 6);
     tcase_add_test(tc, K28_calls_abroad_go_the_long_way);
     tcase_add_test(tc, C1_owners_come_with_notes);
+    tcase_add_test(tc, K13_idle_cpus_keep_no_asid);
     tcase_add_test(tc, I1_invented_tokens_disturb_nobody);
     tcase_add_test(tc, K8_answers_with_capabilities_take_the_world);
     suite_add_tcase(s, tc);
@@ -1598,6 +1736,7 @@ static void machines(Suite *s)
     tcase_add_test(tc, C4_all_processors_count);
     tcase_add_test(tc, B1_others_are_told_to_go);
     tcase_add_test(tc, B1_large_programs);
+    tcase_add_test(tc, B1_boot_zeroes_what_is_its_own);
     tcase_add_test(tc, calls_are_counted);
     suite_add_tcase(s, tc);
 
@@ -1639,6 +1778,10 @@ static Suite *suite(void)
     tcase_add_test(tc, C1_borrowed_time_ends);
     tcase_add_test(tc, K8_both_tables_go);
     tcase_add_test(tc, I1_refused_calls_leave_zeros);
+    tcase_add_loop_test(tc, I1_nothing_came_along, 0, 2);
+    tcase_add_test(tc, K27_the_limit_that_it_has_calls_off);
+    tcase_add_test(tc, K27_references_have_an_end);
+    tcase_add_test(tc, C4_new_ones_have_not_run);
     tcase_add_test(tc, C1_waits_until_their_deadline);
     tcase_add_test(tc, vcpu_page_is_the_last);
     tcase_add_test(tc, tables_tell_who_runs);
@@ -1651,6 +1794,8 @@ static Suite *suite(void)
     tcase_add_test(tc, K27_requests_grow_by_neighbours);
     tcase_add_test(tc, K27_what_went_is_one_range);
     tcase_add_test(tc, K30_stopped_is_no_fault);
+    tcase_add_loop_test(tc, K22_rights_of_both_spaces, 0, 4);
+    tcase_add_test(tc, K30_watchers_are_found);
     tcase_add_test(tc, K13_epochs_end_with_the_last_lazy_one);
     tcase_add_test(tc, K13_stale_is_what_overlaps);
     tcase_add_test(tc, K13_empty_spaces_leave_the_tlb);

@@ -162,6 +162,7 @@ START_TEST(no_processors_at_all)
     fdt_create(blob, sizeof(blob));
     fdt_finish_reservemap(blob);
     fdt_begin_node(blob, "");
+    fdt_property_string(blob, "device_type", "cpu"); /* the root is none, whatever it says */
     fdt_end_node(blob);
     ck_assert_int_eq(fdt_finish(blob), 0);
     tree_open(blob, sizeof(blob));
@@ -487,6 +488,21 @@ START_TEST(cells_that_are_no_number)
     fdt_end_node(blob);
     close_tree();
     ck_assert_int_eq(reg_of("/bus/device", 0, &r), _i == 0);
+}
+END_TEST
+
+/* What has an address and no size is no range. */
+START_TEST(registers_without_a_size)
+{
+    struct tree_range r;
+
+    root_node();
+    node("bus", 1, 0);
+    fdt_property(blob, "ranges", NULL, 0);
+    DEVICE_AT("device", 0);
+    fdt_end_node(blob);
+    close_tree();
+    ck_assert(!reg_of("/bus/device", 0, &r));
 }
 END_TEST
 
@@ -909,6 +925,7 @@ int main(void)
     tcase_add_test(tc, moving);
     tcase_add_test(tc, registers_through_buses);
     tcase_add_test(tc, cells_that_nobody_tells);
+    tcase_add_test(tc, registers_without_a_size);
     tcase_add_loop_test(tc, cells_that_are_no_number, 0, 3);
     tcase_add_loop_test(tc, registers_through_impossible_buses, 0, 4);
     tcase_add_test(tc, memory_and_what_is_reserved);
