@@ -154,16 +154,24 @@ static int bind_dma(const struct os_map *what, uint64_t va, uint64_t *done)
     return 0;
 }
 
-static int bind_shown(const struct os_map *what, uint64_t va, unsigned prot, uint64_t *done)
+static int bind_shown(const struct os_map *what, uint64_t va, uint64_t *done)
 {
     return os_page_map(EXO_SELF_SPACE, va, what->from ? what->from : EXO_SELF_SPACE, what->source,
-                       what->npages, prot, done);
+                       what->npages, what->prot, done);
 }
 
-/* What a private page allows as long as it is the one that others have. */
-static unsigned shown_prot(unsigned prot)
+/* Not to be written, and of large pages the parts, since pages are copied one by one. */
+static int bind_private(const struct os_map *what, uint64_t va, uint64_t *done)
 {
-    return (prot & ~(unsigned)EXO_PROT_WRITE) | EXO_PROT_READ;
+    unsigned shown = (what->prot & ~(unsigned)EXO_PROT_WRITE) | EXO_PROT_READ;
+    uint64_t some;
+    int rc = 0;
+
+    for (; *done < what->npages && !rc; *done += some)
+        rc = os_page_map(EXO_SELF_SPACE, va + *done * PAGE_SIZE, what->from ? what->from : EXO_SELF_SPACE,
+                         what->source + *done * PAGE_SIZE, min_u64(what->npages - *done, EXO_RANGE_MAX),
+                         shown | (unsigned)EXO_PROT_MAX(shown), &some);
+    return rc;
 }
 
 static int bind_pages(const struct os_map *what, const struct region *r)
@@ -181,11 +189,10 @@ static int bind_pages(const struct os_map *what, const struct region *r)
         rc = bind_dma(what, r->va, &done);
         break;
     case OS_REGION_SHARED:
-        rc = bind_shown(what, r->va, what->prot, &done);
+        rc = bind_shown(what, r->va, &done);
         break;
     case OS_REGION_PRIVATE:
-        rc = bind_shown(what, r->va, shown_prot(what->prot) | (unsigned)EXO_PROT_MAX(shown_prot(what->prot)),
-                        &done);
+        rc = bind_private(what, r->va, &done);
         break;
     case OS_REGION_DEVICE:
         rc = os_mmio_map(what->from, EXO_SELF_SPACE, r->va, what->source, what->npages, what->prot, &done);

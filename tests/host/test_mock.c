@@ -299,6 +299,27 @@ static void setup_large(void)
     mock_frames_left(3 * N + 100);
 }
 
+/* Large pages are shown in parts, which are copied as others are. */
+START_TEST(private_parts_of_large_pages)
+{
+    struct os_map copy = {.kind = OS_REGION_PRIVATE, .prot = RW, .npages = N, .source = large_region(N)};
+    uint64_t va, before;
+
+    ((volatile uint8_t *)copy.source)[9 * PAGE_SIZE] = 9;
+    ck_assert(arch_is_large(copy.source));
+    copy.flags = OS_MAP_FIXED;
+    copy.va = copy.source + 2 * BYTES; /* where a large page could be */
+    ck_assert_int_eq(os_map_region(&copy, &va), 0);
+    ck_assert(!arch_is_large(va));
+    before = frames();
+    ((volatile uint8_t *)va)[9 * PAGE_SIZE + 1] = 1;
+    ck_assert_uint_eq(((volatile uint8_t *)va)[9 * PAGE_SIZE], 9);
+    ck_assert_uint_eq(((volatile uint8_t *)copy.source)[9 * PAGE_SIZE + 1], 0);
+    ck_assert_uint_eq(frames(), before + 1);
+    exo_check();
+}
+END_TEST
+
 /* One touch binds 2 MiB; what is left over at the end comes in small pages. */
 START_TEST(large_when_touched)
 {
@@ -393,6 +414,7 @@ static Suite *suite(void)
     suite_add_tcase(s, tc);
     tcase_add_checked_fixture(large, setup_large, exo_check);
     tcase_add_test(large, large_when_touched);
+    tcase_add_test(large, private_parts_of_large_pages);
     tcase_add_test(large, large_is_changed_whole);
     tcase_add_loop_test(large, small_where_no_run_is, 0, 4);
     suite_add_tcase(s, large);
