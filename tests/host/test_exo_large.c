@@ -867,7 +867,22 @@ static pte_t *block_at(uint64_t va)
 
 START_TEST(audit_finds)
 {
+    static const char *const words[] = {"1 bindings, counted as 2",
+                                        "0 bindings, counted as 1",
+                                        "is not the large page's that it lies in",
+                                        "is a part of no large page",
+                                        "is not the large page's that it lies in",
+                                        "a TLB holds 0x12340000000 (level 1,",
+                                        "1 entries in use, counted as 2",
+                                        "is bound as a large page",
+                                        "exceeds its maximum",
+                                        "is not the large page's that it lies in",
+                                        "a large page waits with 510 pages left",
+                                        "is a user's and nobody binds it",
+                                        "a TLB holds 0x12340000000 (level 1,",
+                                        "count of bindings"};
     static struct audit_note notes[4096];
+    const char *sentence;
     struct binding b;
 
     CALL_OK(page_alloc, EXO_SELF_SPACE, VA + 9 * BYTES, 1, EXO_WANT_ANY, RW);
@@ -921,7 +936,9 @@ START_TEST(audit_finds)
     default:
         root.env->home->nbound--;
     }
-    ck_assert_msg(exo_audit(notes) != NULL, "violation %d was not found", _i);
+    sentence = exo_audit(notes);
+    ck_assert_msg(sentence && strstr(sentence, words[_i]), "violation %d: \"%s\", not \"%s\"", _i,
+                  sentence ? sentence : "nothing", words[_i]);
     if (machine.end != MACHINE_STOPPED)
         machine.end = MACHINE_STOPPED; /* no audit behind */
 }
