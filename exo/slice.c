@@ -85,12 +85,19 @@ void slice_ready(struct vcpu *vcpu)
     woken(vcpu);
 }
 
+static inline bool put_first(struct vcpu *vcpu)
+{
+    bool may = may_run(vcpu);
+
+    if (may)
+        list_add_head(&vcpu->cpu->ready, &vcpu->queue);
+    return may;
+}
+
 void slice_ready_first(struct vcpu *vcpu)
 {
-    if (!may_run(vcpu))
-        return;
-    list_add_head(&vcpu->cpu->ready, &vcpu->queue);
-    woken(vcpu);
+    if (put_first(vcpu))
+        woken(vcpu);
 }
 
 void slice_urgent(struct vcpu *vcpu)
@@ -103,7 +110,7 @@ void slice_urgent(struct vcpu *vcpu)
         cpu->resched = 1;
         return;
     }
-    slice_ready_first(slice_leave()); /* it goes on right after */
+    put_first(slice_leave()); /* it goes on right after */
     slice_run(vcpu);
     cpu->borrows = true;
 }

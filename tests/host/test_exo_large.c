@@ -865,6 +865,55 @@ static pte_t *block_at(uint64_t va)
     return &table[va >> (PAGE_SHIFT + 9) & 511];
 }
 
+static void plant(int which, pfn_t head)
+{
+    switch (which) {
+    case 0:
+        frame_entry(head)->refs++;
+        break;
+    case 1:
+        frame_entry(head + 3)->refs++;
+        break;
+    case 2:
+        frame_entry(head + 3)->entries = 0;
+        break;
+    case 3:
+        frame_entry(head)->entries = 0;
+        break;
+    case 4:
+        frame_entry(head + 511)->entries = EXO_LARGE_HEAD;
+        break;
+    case 5:
+        *block_at(VA) = pte_block(pfn_to_paddr(head), EXO_PROT_READ, EXO_PROT_ALL, MEMORY_NORMAL);
+        break; /* without a flush */
+    case 6:
+        *block_at(VA) = 0;
+        break;
+    case 7:
+        *block_at(VA) = pte_block(pfn_to_paddr(head + 1), RW, EXO_PROT_ALL, MEMORY_NORMAL);
+        break;
+    case 8:
+        *block_at(VA) &= ~((pte_t)EXO_PROT_WRITE << PTE_MAX_SHIFT);
+        break;
+    case 9:
+        frame_entry(head + 3)->kind = EXO_FRAME_KERNEL;
+        break;
+    case 10:
+        root.env->home->run.left--;
+        break;
+    case 11:
+        root.env->home->run.large = false;
+        break;
+    case 12:
+        CALL_OK(page_unmap, EXO_SELF_SPACE, VA, N, EXO_LAZY);
+        for (unsigned i = 0; i < N; i++)
+            frame_entry(head + i)->epoch--; /* as if they could be handed out */
+        break;
+    default:
+        root.env->home->nbound--;
+    }
+}
+
 START_TEST(audit_finds)
 {
     static const char *const words[] = {"1 bindings, counted as 2",
@@ -891,51 +940,7 @@ START_TEST(audit_finds)
     ck_assert_ptr_nonnull(machine_touch(VA, EXO_PROT_WRITE));
     CALL_OK(page_alloc, EXO_SELF_SPACE, VA + BYTES, N, EXO_WANT_ANY, LARGE);
     ck_assert_ptr_null(exo_audit(notes));
-    switch (_i) {
-    case 0:
-        frame_entry(b.pfn)->refs++;
-        break;
-    case 1:
-        frame_entry(b.pfn + 3)->refs++;
-        break;
-    case 2:
-        frame_entry(b.pfn + 3)->entries = 0;
-        break;
-    case 3:
-        frame_entry(b.pfn)->entries = 0;
-        break;
-    case 4:
-        frame_entry(b.pfn + 511)->entries = EXO_LARGE_HEAD;
-        break;
-    case 5:
-        *block_at(VA) = pte_block(pfn_to_paddr(b.pfn), EXO_PROT_READ, EXO_PROT_ALL, MEMORY_NORMAL);
-        break; /* without a flush */
-    case 6:
-        *block_at(VA) = 0;
-        break;
-    case 7:
-        *block_at(VA) = pte_block(pfn_to_paddr(b.pfn + 1), RW, EXO_PROT_ALL, MEMORY_NORMAL);
-        break;
-    case 8:
-        *block_at(VA) &= ~((pte_t)EXO_PROT_WRITE << PTE_MAX_SHIFT);
-        break;
-    case 9:
-        frame_entry(b.pfn + 3)->kind = EXO_FRAME_KERNEL;
-        break;
-    case 10:
-        root.env->home->run.left--;
-        break;
-    case 11:
-        root.env->home->run.large = false;
-        break;
-    case 12:
-        CALL_OK(page_unmap, EXO_SELF_SPACE, VA, N, EXO_LAZY);
-        for (unsigned i = 0; i < N; i++)
-            frame_entry(b.pfn + i)->epoch--; /* as if they could be handed out */
-        break;
-    default:
-        root.env->home->nbound--;
-    }
+    plant(_i, b.pfn);
     sentence = exo_audit(notes);
     ck_assert_msg(sentence && strstr(sentence, words[_i]), "violation %d: \"%s\", not \"%s\"", _i,
                   sentence ? sentence : "nothing", words[_i]);

@@ -130,7 +130,7 @@ static volatile char *bank_of(uint32_t line)
     return version == 3 && line < FIRST_SHARED ? own()->redist_lines : dist;
 }
 
-static void set_bit(unsigned reg, uint32_t line)
+static inline void set_bit(unsigned reg, uint32_t line)
 {
     write32(bank_of(line), reg + line / 32 * 4, 1u << line % 32);
 }
