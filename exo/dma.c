@@ -141,7 +141,6 @@ static bool detach(struct domain *domain)
     arch_stream_flush((uint32_t)domain->stream);
     arch_iotlb_flush(domain->tag);
     if (!forgotten()) {
-        arch_stream_table((uint32_t)domain->stream, pfn_to_paddr(frame_number(table)));
         *entry = was; /* so that it is still known whose the stream is */
         return false;
     }

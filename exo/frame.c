@@ -517,7 +517,6 @@ void frame_adopt(pfn_t pfn, enum exo_frame_kind kind, struct account *account)
     f = frame_entry(pfn);
     set_kind(f, kind);
     f->account = account_frame(account);
-    f->serial++;
     account->used++;
 }
 

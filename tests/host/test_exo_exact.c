@@ -12,6 +12,8 @@
 #include "event.h"
 #include "exo_machine.h"
 #include "irq.h"
+#include "msi.h"
+#include "tlb.h"
 
 #define VA 0x10000000ull
 
@@ -55,12 +57,14 @@ START_TEST(K14_what_was_checked_is_what_is_done)
     ck_assert_int_eq(CALL(reply_wait, 0, 0, 0, 0, 0, 0, 0, EXO_FOREVER), MACHINE_AWAY);
     as(&client);
     machine_zeroing = lie;
-    ck_assert_int_eq(CALL(call, gate | EXO_MSG_PAGES, 0, 0, 0, 0, 0, 0, EXO_FOREVER), MACHINE_AWAY);
+    ck_assert_int_eq(CALL(call, gate | EXO_MSG_PAGES, 11, 12, 13, 14, 15, 16, EXO_FOREVER), MACHINE_AWAY);
     machine_zeroing = NULL;
     ck_assert_uint_gt(lies, 0);
     ck_assert_ptr_eq(machine.cpu->current, server.vcpu);
     ck_assert_uint_eq(recv->npages, 2); /* what came, whatever the page says meanwhile */
     ck_assert_uint_eq(recv->prot, RW);
+    for (unsigned i = 1; i <= 6; i++)
+        ck_assert_uint_eq(server.vcpu->regs.x[i], 10 + i);
     ck_assert_uint_eq(*(uint64_t *)machine_touch(VA + (1ull << 30) + PAGE_SIZE, EXO_PROT_READ), 1234);
 }
 END_TEST
@@ -95,6 +99,25 @@ START_TEST(K21_no_token_comes_twice)
     ck_assert_int_eq(CALL(reply_wait, second, 0, 0, 0, 0, 0, 0, EXO_FOREVER), MACHINE_AWAY);
     ck_assert_ptr_eq(machine.cpu->current, client.vcpu);
     ck_assert_ptr_null(client.vcpu->peer);
+}
+END_TEST
+
+/* A call that may be ended by an event, and the next, which may not. */
+START_TEST(I1_each_call_says_what_may_end_it)
+{
+    uint64_t event = (uint64_t)CALL_OK(event_create, client.vcpu_cap, 1);
+
+    as(&server);
+    ck_assert_int_eq(CALL(reply_wait, 0, 0, 0, 0, 0, 0, 0, EXO_FOREVER), MACHINE_AWAY);
+    as(&client);
+    client.vcpu->page->upcall_events = 1;
+    ck_assert_int_eq(CALL(call, gate | EXO_MSG_INTR, 1, 2, 3, 4, 5, 6, EXO_FOREVER), MACHINE_AWAY);
+    ck_assert_int_eq(CALL(reply_wait, server.vcpu->regs.x[0], 0, 0, 0, 0, 0, 0, EXO_FOREVER), MACHINE_AWAY);
+    (void)called();
+    as(&root);
+    CALL_OK(signal, event, 1);
+    ck_assert_int_eq(client.vcpu->state, VCPU_CALLING);
+    client.vcpu->page->events = 0;
 }
 END_TEST
 
@@ -498,7 +521,7 @@ END_TEST
 START_TEST(K27_one_end_is_a_piece)
 {
     const struct env *holders[4];
-    uint64_t both[4];
+    uint64_t both[4], vcpus[4], event = 0;
     unsigned ended = 0, before;
     int64_t rc;
 
@@ -509,7 +532,8 @@ START_TEST(K27_one_end_is_a_piece)
         holders[i] = env_of(cap_at(root.env, both[i] & UINT32_MAX));
     }
     for (unsigned i = 0; i < 4; i++) /* their frames beside each other */
-        CALL_OK(vcpu_create, both[i] & UINT32_MAX, 0, both[i] >> 32, ACTOR_VCPU_VA);
+        vcpus[i] = (uint64_t)CALL_OK(vcpu_create, both[i] & UINT32_MAX, 0, both[i] >> 32, ACTOR_VCPU_VA);
+    event = (uint64_t)CALL_OK(event_create, vcpus[0], 1);
     as(&client);
     do {
         before = ended;
@@ -523,6 +547,8 @@ START_TEST(K27_one_end_is_a_piece)
             exo_later(client.env->reclaim.deadline);
     } while (rc != EXO_RECLAIM_DONE);
     ck_assert_uint_ge(ended, 3);
+    as(&root);
+    CALL_OK(signal, event, 1); /* it has no page any more */
 }
 END_TEST
 
@@ -720,6 +746,10 @@ START_TEST(ranges_end_before_their_end)
     ck_assert_uint_eq(table_seek(client.env->home->root, &va, VA, NULL, &looks), 0);
     ck_assert_uint_eq(va, VA);
     ck_assert_uint_eq(table_seek(client.env->home->root, &va, VA + PAGE_SIZE, NULL, &looks), 1);
+    CALL_OK(page_alloc, EXO_SELF_SPACE, VA + PAGE_SIZE, 1, EXO_WANT_ANY, RW);
+    CALL_OK(page_unmap, EXO_SELF_SPACE, VA, 1, 0);
+    ck_assert_uint_eq(table_seek(client.env->home->root, &va, VA + PAGE_SIZE, NULL, &looks), 0);
+    ck_assert_uint_eq(va, VA + PAGE_SIZE);
 }
 END_TEST
 
@@ -828,6 +858,15 @@ START_TEST(K18_lines_that_are_not_there)
     }
     ck_assert_uint_eq(system_info->nlines, MACHINE_LINES + MACHINE_LPIS);
     ck_assert_uint_eq(shown[system_info->nlines].line, 0);
+}
+END_TEST
+
+START_TEST(K18_message_lines_have_an_end)
+{
+    ck_assert(!msi_raises(MACHINE_LPI_MIN - 1));
+    ck_assert(msi_raises(MACHINE_LPI_MIN));
+    ck_assert(msi_raises(MACHINE_LPI_MIN + MACHINE_LPIS - 1));
+    ck_assert(!msi_raises(MACHINE_LPI_MIN + MACHINE_LPIS));
 }
 END_TEST
 
@@ -1156,8 +1195,11 @@ static void rollover(void *unused)
 /* ASIDs begin anew while a CPU has no space loaded.  K13 */
 START_TEST(K13_idle_cpus_keep_no_asid)
 {
+    uint32_t before = tlb_epoch();
+
     ck_assert_ptr_null(cpus[2].loaded);
     ck_assert_int_eq(machine_try(rollover, NULL), MACHINE_RUNS);
+    ck_assert_uint_eq(tlb_epoch(), before + 1); /* nothing is stale any more */
     as(&client);
     as(&root);
 }
@@ -1778,6 +1820,8 @@ static Suite *suite(void)
     tcase_add_test(tc, C1_borrowed_time_ends);
     tcase_add_test(tc, K8_both_tables_go);
     tcase_add_test(tc, I1_refused_calls_leave_zeros);
+    tcase_add_test(tc, I1_each_call_says_what_may_end_it);
+    tcase_add_test(tc, K18_message_lines_have_an_end);
     tcase_add_loop_test(tc, I1_nothing_came_along, 0, 2);
     tcase_add_test(tc, K27_the_limit_that_it_has_calls_off);
     tcase_add_test(tc, K27_references_have_an_end);

@@ -356,6 +356,21 @@ START_TEST(killed_in_the_midst)
 }
 END_TEST
 
+/* A TLB that may hold the large page may hold any part of it, when all of it is free.  K13 */
+START_TEST(all_parts_are_stale)
+{
+    struct binding b;
+
+    LARGE_OK(EXO_SELF_SPACE, VA);
+    pages(EXO_SELF_SPACE, VA + BYTES, 1); /* or a table would go, and all be flushed */
+    ck_assert(lookup(EXO_SELF_SPACE, VA, &b));
+    ck_assert_ptr_nonnull(machine_touch(VA, EXO_PROT_WRITE));
+    CALL_OK(page_unmap, EXO_SELF_SPACE, VA, N, EXO_LAZY);
+    for (unsigned i = 0; i < N; i++)
+        ck_assert(frame_kind(b.pfn + i) == EXO_FRAME_FREE && frame_is_stale(b.pfn + i));
+}
+END_TEST
+
 /* One outlives whoever paid, and his parent as well: each account goes with its last frame.  K3 */
 START_TEST(outlives_two_environments)
 {
@@ -1154,6 +1169,7 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, made_in_pieces, 0, 12);
     tcase_add_test(tc, killed_in_the_midst);
     tcase_add_test(tc, outlives_two_environments);
+    tcase_add_test(tc, all_parts_are_stale);
     tcase_add_test(tc, space_ends_in_the_midst);
     tcase_add_test(tc, protect_and_unmap);
     tcase_add_test(tc, shared);
