@@ -196,6 +196,21 @@ START_TEST(C1_waits_until_their_deadline)
 }
 END_TEST
 
+/* The short way of a call takes the registers of floating point away, as the long one does.  K13 */
+START_TEST(K22_fast_calls_hand_no_fp_over)
+{
+    (void)called();
+    ck_assert_int_eq(CALL(reply_wait, server.vcpu->regs.x[0], 0, 0, 0, 0, 0, 0, EXO_FOREVER), MACHINE_AWAY);
+    ck_assert_ptr_eq(machine.cpu->current, client.vcpu);
+    machine_fp()[0] = 1234;
+    ck_assert(machine.on->fp_on);
+    ck_assert_int_eq(CALL(call, gate, 1, 2, 3, 4, 5, 6, EXO_FOREVER), MACHINE_AWAY);
+    ck_assert_ptr_eq(machine.cpu->current, server.vcpu);
+    ck_assert(!machine.on->fp_on);
+    ck_assert_uint_eq(machine_fp()[0], 0);
+}
+END_TEST
+
 /* A call that is refused leaves zeros in the registers that carry no result. */
 START_TEST(I1_refused_calls_leave_zeros)
 {
@@ -332,6 +347,9 @@ START_TEST(K27_references_have_an_end)
     ck_assert(frame_ref_possible(b.pfn));
     frame_entry(b.pfn)->refs = FRAME_REFS_MAX;
     ck_assert(!frame_ref_possible(b.pfn));
+    as(&client);
+    CALL_FAILS(EXO_EFULL, page_map, EXO_SELF_SPACE, VA + PAGE_SIZE, EXO_SELF_SPACE, VA, 1, RW);
+    ck_assert_uint_eq(frame_entry(b.pfn)->refs, FRAME_REFS_MAX);
     frame_entry(b.pfn)->refs = 1;
 }
 END_TEST
@@ -618,6 +636,22 @@ START_TEST(K27_requests_grow_by_neighbours)
 }
 END_TEST
 
+/* Wherever in a space a page is that is asked for: its address is that of its first byte. */
+START_TEST(K27_requests_name_pages)
+{
+    client_has(1);
+    CALL_OK(page_map, server.space_cap, 3 * PAGE_SIZE, client.space_cap, VA, 1, RW);
+    as(&client);
+    while (CALL_OK(page_reclaim, EXO_SELF_SPACE, VA, 1, EXO_FOREVER) == EXO_RECLAIM_MORE)
+        ;
+    ck_assert_uint_eq(server.vcpu->notices.pages.npages, 1);
+    ck_assert_uint_eq(server.vcpu->notices.pages.va, 3 * PAGE_SIZE);
+    CALL_OK(page_reclaim, EXO_SELF_SPACE, VA, 0, 0);
+    as(&server);
+    upcall_done();
+}
+END_TEST
+
 /* What went is told as one range around all of it, and of no space in particular if it was of two. */
 START_TEST(K27_what_went_is_one_range)
 {
@@ -858,6 +892,21 @@ START_TEST(K18_lines_that_are_not_there)
     }
     ck_assert_uint_eq(system_info->nlines, MACHINE_LINES + MACHINE_LPIS);
     ck_assert_uint_eq(shown[system_info->nlines].line, 0);
+}
+END_TEST
+
+/* One device's worth of the right to DMA is enough for that device. */
+START_TEST(K18_the_last_device_of_a_range)
+{
+    uint64_t lines = (uint64_t)CALL_OK(cap_grant, client.env_cap, EXO_FIRST_IRQ, EXO_RIGHT_USE);
+    uint64_t device = (uint64_t)CALL_OK(cap_grant, client.env_cap, EXO_FIRST_DMA, EXO_RIGHT_USE, 8, 1);
+    exo_handle_t vcpu;
+
+    as(&client);
+    actor_vcpu(vcpu_va(1), &vcpu);
+    ck_assert_int_ge(CALL(msi_bind, lines, MACHINE_LPI_MIN, device, 8, 0, vcpu, 3), 0);
+    CALL_FAILS(EXO_ERANGE, msi_bind, lines, MACHINE_LPI_MIN, device, 9, 0, vcpu, 3);
+    CALL_FAILS(EXO_ERANGE, msi_bind, lines, MACHINE_LPI_MIN, device, 7, 0, vcpu, 3);
 }
 END_TEST
 
@@ -1647,6 +1696,20 @@ START_TEST(waits_its_turn)
 }
 END_TEST
 
+/* The same for ranges, where the space's lock is taken in passing. */
+START_TEST(ranges_wait_their_turn)
+{
+    as(&client);
+    CALL_OK(page_alloc, EXO_SELF_SPACE, VA, 2, EXO_WANT_ANY, RW);
+    others = &client.env->home->lock;
+    others->next++;
+    machine_waits = others_drop;
+    ck_assert_int_eq(CALL(page_protect, EXO_SELF_SPACE, VA, 2, EXO_PROT_READ), 2);
+    ck_assert_uint_eq(others->contended, 1);
+    ck_assert_uint_eq(others->next, others->served);
+}
+END_TEST
+
 /* ---- boot ------------------------------------------------------------------------------------------------- */
 
 /* A stack, how fast time goes, and nothing behind the bundle in its last page. */
@@ -1802,34 +1865,15 @@ static void pages_in_parts(Suite *s)
     pages_part(s, tcase_create("pages_2"), 2);
 }
 
-static Suite *suite(void)
+static void revocation(TCase *tc)
 {
-    Suite *s = suite_create("exact");
-    TCase *tc = tcase_create("exact");
-
-    tcase_add_checked_fixture(tc, setup, exo_check);
-    tcase_set_timeout(tc, 60);
-    tcase_add_test(tc, K14_what_was_checked_is_what_is_done);
-    tcase_add_test(tc, K21_no_token_comes_twice);
-    tcase_add_test(tc, K8_lists_change_under_their_lock);
     tcase_add_test(tc, K27_whoever_has_room_is_not_asked);
     tcase_add_test(tc, K27_taken_is_told_when_it_is_called_off);
     tcase_add_test(tc, K27_taken_wakes_who_waits);
     tcase_add_test(tc, K27_refused_reclaim_marks_nothing);
-    tcase_add_test(tc, C1_lent_slot_comes_back);
-    tcase_add_test(tc, C1_borrowed_time_ends);
-    tcase_add_test(tc, K8_both_tables_go);
-    tcase_add_test(tc, I1_refused_calls_leave_zeros);
-    tcase_add_test(tc, I1_each_call_says_what_may_end_it);
-    tcase_add_test(tc, K18_message_lines_have_an_end);
-    tcase_add_loop_test(tc, I1_nothing_came_along, 0, 2);
+    tcase_add_test(tc, K27_requests_name_pages);
     tcase_add_test(tc, K27_the_limit_that_it_has_calls_off);
     tcase_add_test(tc, K27_references_have_an_end);
-    tcase_add_test(tc, C4_new_ones_have_not_run);
-    tcase_add_test(tc, C1_waits_until_their_deadline);
-    tcase_add_test(tc, vcpu_page_is_the_last);
-    tcase_add_test(tc, tables_tell_who_runs);
-    tcase_add_test(tc, masked_ones_are_not_interrupted);
     tcase_add_test(tc, K27_pages_are_taken_in_pieces);
     tcase_add_test(tc, K27_walks_go_in_pieces);
     tcase_add_test(tc, K27_one_end_is_a_piece);
@@ -1837,6 +1881,36 @@ static Suite *suite(void)
     tcase_add_test(tc, K27_one_of_the_first_sixteen_hears);
     tcase_add_test(tc, K27_requests_grow_by_neighbours);
     tcase_add_test(tc, K27_what_went_is_one_range);
+    tcase_add_test(tc, K27_each_reclaim_has_its_number);
+    tcase_add_test(tc, K27_what_went_wakes_who_waits);
+}
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("exact");
+    TCase *tc = tcase_create("exact");
+
+    tcase_add_checked_fixture(tc, setup, exo_check);
+    tcase_set_timeout(tc, 60);
+    revocation(tc);
+    tcase_add_test(tc, K14_what_was_checked_is_what_is_done);
+    tcase_add_test(tc, K21_no_token_comes_twice);
+    tcase_add_test(tc, K8_lists_change_under_their_lock);
+    tcase_add_test(tc, C1_lent_slot_comes_back);
+    tcase_add_test(tc, C1_borrowed_time_ends);
+    tcase_add_test(tc, K8_both_tables_go);
+    tcase_add_test(tc, I1_refused_calls_leave_zeros);
+    tcase_add_test(tc, I1_each_call_says_what_may_end_it);
+    tcase_add_test(tc, K22_fast_calls_hand_no_fp_over);
+    tcase_add_test(tc, K18_the_last_device_of_a_range);
+    tcase_add_test(tc, ranges_wait_their_turn);
+    tcase_add_test(tc, K18_message_lines_have_an_end);
+    tcase_add_loop_test(tc, I1_nothing_came_along, 0, 2);
+    tcase_add_test(tc, C4_new_ones_have_not_run);
+    tcase_add_test(tc, C1_waits_until_their_deadline);
+    tcase_add_test(tc, vcpu_page_is_the_last);
+    tcase_add_test(tc, tables_tell_who_runs);
+    tcase_add_test(tc, masked_ones_are_not_interrupted);
     tcase_add_test(tc, K30_stopped_is_no_fault);
     tcase_add_loop_test(tc, K22_rights_of_both_spaces, 0, 4);
     tcase_add_test(tc, K30_watchers_are_found);
@@ -1845,8 +1919,6 @@ static Suite *suite(void)
     tcase_add_test(tc, K13_empty_spaces_leave_the_tlb);
     tcase_add_test(tc, ranges_may_be_everything);
     tcase_add_test(tc, K21_numbers_of_tokens_fit);
-    tcase_add_test(tc, K27_each_reclaim_has_its_number);
-    tcase_add_test(tc, K27_what_went_wakes_who_waits);
     tcase_add_test(tc, K30_ones_own_end_is_no_fault);
     tcase_add_test(tc, B1_what_else_the_first_program_finds);
     tcase_add_test(tc, K18_lines_that_are_not_there);
