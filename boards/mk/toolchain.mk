@@ -29,8 +29,9 @@ TARGET_CFLAGS_aarch64 := -mno-outline-atomics -mcmodel=small
 
 EXO_CFLAGS := -ffreestanding -fno-omit-frame-pointer -Iinclude -Iexo -Iexo/arch/$(ARCH) $(WARNINGS)
 EXO_CFLAGS_aarch64 := -mgeneral-regs-only -march=armv8-a -mstrict-align
-# Smaller: no padding, and what nobody calls inline comes there only if it is short (-O2: 15). What fast paths need says so itself.
-EXO_CFLAGS_aarch64 += -falign-functions=4 -falign-jumps=1 -falign-loops=1 -falign-labels=1 --param=max-inline-insns-auto=11
+# gcc alone. One program; no padding; and what nobody calls inline comes there only if it is short (-O2: 15). What fast paths need
+# says so itself (docs/decisions/0039-how-much-is-inlined.md).
+EXO_GCC := -flto=auto -falign-functions=4 -falign-jumps=1 -falign-loops=1 -falign-labels=1 --param=max-inline-insns-auto=11
 
 # Programs: our POSIX headers come before newlib's, and newlib's before the compiler's own.
 NEWLIB   := $(OUT)/newlib
@@ -80,7 +81,7 @@ FDT_INC  := -isystem $(LIBFDT)/include
 TARGET    = $(TARGET_CFLAGS) $(TARGET_CFLAGS_$(ARCH))
 EXO_ALL   = $(TARGET) $(EXO_CFLAGS) $(EXO_CFLAGS_$(ARCH)) $(FDT_INC)
 
-$(eval $(call flags_rule,exo.cflags,$(EXO_ALL) -flto=auto $$(GCC_INC)))
+$(eval $(call flags_rule,exo.cflags,$(EXO_ALL) $(EXO_GCC) $$(GCC_INC)))
 $(eval $(call flags_rule,libos.cflags,$(TARGET) $(LIBOS_CFLAGS) $(FDT_INC) $$(GCC_INC)))
 $(eval $(call flags_rule,app.cflags,$(TARGET) $(APP_CFLAGS) $(FDT_INC) $$(GCC_INC)))
 # Clang is held to the same warnings; it only has no say in what gcc's flags mean.

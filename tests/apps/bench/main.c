@@ -80,7 +80,7 @@ static void bench_cow(void)
                                .npages = 512};
     struct os_map copy = {.kind = OS_REGION_PRIVATE, .prot = EXO_PROT_READ | EXO_PROT_WRITE, .npages = 512};
     volatile char *p;
-    uint64_t va;
+    uint64_t va = 0;
 
     must(os_map_region(&own, &copy.source) == 0 && os_map_region(&copy, &va) == 0, "sharing");
     p = (volatile char *)(uintptr_t)va;
