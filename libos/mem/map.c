@@ -154,24 +154,24 @@ static int bind_dma(const struct os_map *what, uint64_t va, uint64_t *done)
     return 0;
 }
 
-static int bind_shown(const struct os_map *what, uint64_t va, uint64_t *done)
+static int bind_shown(const struct os_map *what, uint64_t va, uint64_t prot, uint64_t at_once, uint64_t *done)
 {
-    return os_page_map(EXO_SELF_SPACE, va, what->from ? what->from : EXO_SELF_SPACE, what->source,
-                       what->npages, what->prot, done);
+    exo_handle_t from = what->from ? what->from : EXO_SELF_SPACE;
+    uint64_t some;
+    int rc = 0;
+
+    for (; *done < what->npages && !rc; *done += some)
+        rc = os_page_map(EXO_SELF_SPACE, va + *done * PAGE_SIZE, from, what->source + *done * PAGE_SIZE,
+                         min_u64(what->npages - *done, at_once), (unsigned)prot, &some);
+    return rc;
 }
 
 /* Not to be written, and of large pages the parts, since pages are copied one by one. */
 static int bind_private(const struct os_map *what, uint64_t va, uint64_t *done)
 {
-    unsigned shown = (what->prot & ~(unsigned)EXO_PROT_WRITE) | EXO_PROT_READ;
-    uint64_t some;
-    int rc = 0;
+    uint64_t shown = (what->prot & ~(unsigned)EXO_PROT_WRITE) | EXO_PROT_READ;
 
-    for (; *done < what->npages && !rc; *done += some)
-        rc = os_page_map(EXO_SELF_SPACE, va + *done * PAGE_SIZE, what->from ? what->from : EXO_SELF_SPACE,
-                         what->source + *done * PAGE_SIZE, min_u64(what->npages - *done, EXO_RANGE_MAX),
-                         shown | (unsigned)EXO_PROT_MAX(shown), &some);
-    return rc;
+    return bind_shown(what, va, shown | EXO_PROT_MAX(shown), EXO_RANGE_MAX, done);
 }
 
 static int bind_pages(const struct os_map *what, const struct region *r)
@@ -189,7 +189,7 @@ static int bind_pages(const struct os_map *what, const struct region *r)
         rc = bind_dma(what, r->va, &done);
         break;
     case OS_REGION_SHARED:
-        rc = bind_shown(what, r->va, &done);
+        rc = bind_shown(what, r->va, what->prot, what->npages, &done);
         break;
     case OS_REGION_PRIVATE:
         rc = bind_private(what, r->va, &done);
