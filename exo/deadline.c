@@ -68,7 +68,7 @@ void deadline_insert(struct deadline_heap *heap, struct deadline *d, uint64_t at
     mend(above);
 }
 
-void deadline_take(struct deadline_heap *heap, struct deadline *d)
+__attribute__((noinline)) void deadline_take(struct deadline_heap *heap, struct deadline *d)
 {
     struct deadline *parent = d->parent;
     struct deadline *rest = merge(d->left, d->right);

@@ -95,7 +95,7 @@ static void move_words(const struct vcpu *from, struct vcpu *to)
     copy_words(from, to);
 }
 
-static int message(struct vcpu *from, struct vcpu *to, uint64_t flags)
+static inline __attribute__((always_inline)) int message(struct vcpu *from, struct vcpu *to, uint64_t flags)
 {
     int rc;
 
@@ -226,25 +226,42 @@ int gate_call(struct vcpu *caller)
     return 0;
 }
 
-struct vcpu *gate_call_fast(struct vcpu *caller, switch_call *again, switch_call *long_way)
+static struct vcpu *call_with_flags(struct vcpu *caller, switch_call *again, switch_call *long_way);
+
+/* The short way of a call with these flags, EXO_MSG_PAGES and EXO_MSG_INTR among them, or none: then those are tried next. */
+static inline __attribute__((always_inline)) struct vcpu *call_fast(struct vcpu *caller, switch_call *again,
+                                                                    switch_call *long_way, uint64_t flags)
 {
     struct cpu *cpu = cpu_this();
     struct vcpu *callee;
     struct cap *gate;
 
     if (!slice_is_quiet(cpu) || caller->regs.x[7] != EXO_FOREVER ||
-        cap_find_inline(&caller->env->owner, caller->regs.x[0], EXO_CAP_GATE, EXO_RIGHT_USE, &gate))
-        return long_way(caller); /* with flags it is no handle */
+        cap_find_inline(&caller->env->owner, caller->regs.x[0] ^ flags, EXO_CAP_GATE, EXO_RIGHT_USE, &gate))
+        return flags ? long_way(caller) : call_with_flags(caller, again, long_way);
     callee = vcpu_of(gate);
     if (!slice_is_sound(cpu, callee))
         return slice_unsound(caller, callee, again, long_way);
-    if (!slice_can_follow(callee) || callee->state != VCPU_RECEIVING)
+    if (!slice_can_follow(callee) || callee->state != VCPU_RECEIVING ||
+        (flags & EXO_MSG_INTR && event_interrupts(caller)) || message(caller, callee, flags & EXO_MSG_PAGES))
         return long_way(caller);
-    move_words(caller, callee);
-    caller->interruptible = false;
+    caller->interruptible = flags & EXO_MSG_INTR;
     caller->peer = callee;
     called(cpu, caller, callee, gate->a);
     return slice_hand_over(cpu, caller, callee);
+}
+
+static __attribute__((noinline)) struct vcpu *call_with_flags(struct vcpu *caller, switch_call *again,
+                                                              switch_call *long_way)
+{
+    uint64_t flags = caller->regs.x[0] & (EXO_MSG_PAGES | EXO_MSG_INTR);
+
+    return flags ? call_fast(caller, again, long_way, flags) : long_way(caller);
+}
+
+struct vcpu *gate_call_fast(struct vcpu *caller, switch_call *again, switch_call *long_way)
+{
+    return call_fast(caller, again, long_way, 0);
 }
 
 /* ---- replies -------------------------------------------------------------------------------------------- */
@@ -347,23 +364,42 @@ int gate_reply_wait(struct vcpu *callee)
     return 0;
 }
 
-struct vcpu *gate_reply_wait_fast(struct vcpu *callee, switch_call *again, switch_call *long_way)
+static struct vcpu *answer_with_pages(struct vcpu *callee, switch_call *again, switch_call *long_way);
+
+/* The short way of an answer, likewise. */
+static inline __attribute__((always_inline)) struct vcpu *reply_wait_fast(struct vcpu *callee,
+                                                                          switch_call *again,
+                                                                          switch_call *long_way,
+                                                                          uint64_t flags)
 {
+    const uint64_t in_token = flags ? EXO_REPLY_PAGES : 0;
     struct cpu *cpu = cpu_this();
     struct vcpu *caller = list_entry(callee->callers.prev, struct vcpu, queue); /* the last to call, mostly */
 
     if (!slice_is_quiet(cpu) || callee->regs.x[7] != EXO_FOREVER || !list_empty(&callee->senders) ||
-        list_empty(&callee->callers) || callee->regs.x[0] != token_of(caller) || event_ends_receive(callee))
-        return long_way(callee); /* with flags it is no token */
+        list_empty(&callee->callers) || callee->regs.x[0] != (token_of(caller) | in_token) ||
+        event_ends_receive(callee))
+        return !flags && callee->regs.x[0] & EXO_REPLY_PAGES ? answer_with_pages(callee, again, long_way)
+                                                             : long_way(callee);
     if (!slice_is_sound(cpu, caller))
         return slice_unsound(callee, caller, again, long_way);
-    if (!slice_can_follow(caller))
+    if (!slice_can_follow(caller) || message(callee, caller, flags))
         return long_way(callee);
-    move_words(callee, caller);
     list_remove(&caller->queue);
     answer(caller);
     callee->state = VCPU_RECEIVING;
     return slice_hand_over(cpu, callee, caller);
+}
+
+static __attribute__((noinline)) struct vcpu *answer_with_pages(struct vcpu *callee, switch_call *again,
+                                                                switch_call *long_way)
+{
+    return reply_wait_fast(callee, again, long_way, EXO_MSG_PAGES);
+}
+
+struct vcpu *gate_reply_wait_fast(struct vcpu *callee, switch_call *again, switch_call *long_way)
+{
+    return reply_wait_fast(callee, again, long_way, 0);
 }
 
 /* ---- ends ----------------------------------------------------------------------------------------------- */

@@ -232,15 +232,16 @@ static void put_trap(struct cpu *cpu, struct vcpu *vcpu)
         put_upcall(cpu, vcpu);
 }
 
-void probe_trap(void (*handle)(uint64_t a, uint64_t b), uint64_t a, uint64_t b)
+void probe_trap(struct vcpu *(*handle)(uint64_t a, uint64_t b), uint64_t a, uint64_t b)
 {
     struct cpu *cpu = cpu_this();
-    struct vcpu *vcpu = cpu->current;
+    struct vcpu *vcpu = cpu->current, *next;
 
     local_enter();
     put_entry(cpu, vcpu, EXO_TRACE_TRAP, (struct trace_words){.a = vcpu->regs.pc});
     local_leave();
-    handle(a, b);
+    next = handle(a, b);
+    ASSERT(!next);   /* as above */
     if (cpu->traced) /* unless it was its owner that ended by this */
         put_trap(cpu, vcpu);
 }

@@ -15,7 +15,7 @@ int64_t probe_plain(const uint64_t args[8], uint64_t number);
 /* A switching call; its caller's registers are saved.  The lock stays taken for trap_leave(). */
 void probe_switch(struct vcpu *current, uint64_t number);
 /* A fault, exception or trap of the current vcpu, which `handle` deals with, taking the lock for trap_leave(). */
-void probe_trap(void (*handle)(uint64_t a, uint64_t b), uint64_t a, uint64_t b);
+void probe_trap(struct vcpu *(*handle)(uint64_t a, uint64_t b), uint64_t a, uint64_t b);
 /* Takes interrupts that were pending when the current vcpu was interrupted, and the lock for trap_leave(). */
 void probe_interrupt(void);
 /* In local mode: an interrupt was taken.  It counts as dealt with when the next one is, before the CPU waits, and in probe_leave(). */

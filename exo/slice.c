@@ -49,6 +49,15 @@ static bool others_wait(const struct vcpu *vcpu)
     return vcpu->queue.next != vcpu->queue.prev;
 }
 
+/* Besides the current vcpu, which was alone before or was not, another is ready: the timer tells the slot's end. */
+static inline __attribute__((always_inline)) void tick(struct cpu *cpu, bool alone)
+{
+    if (alone) /* else the timer is set to the slot's end, and if that is past, is about to say so */
+        slot_update(cpu, arch_time());
+    if (cpu->timer_at > cpu->slot_end)
+        timer_at(cpu, cpu->slot_end);
+}
+
 static void woken(struct vcpu *vcpu)
 {
     struct cpu *cpu = vcpu->cpu;
@@ -59,11 +68,7 @@ static void woken(struct vcpu *vcpu)
     }
     if (!cpu->current)
         return; /* whoever picks will see it */
-    if (!others_wait(
-            vcpu)) /* else the timer is set to the slot's end, and if that is past, is about to say so */
-        slot_update(cpu, arch_time());
-    if (cpu->timer_at > cpu->slot_end)
-        timer_at(cpu, cpu->slot_end);
+    tick(cpu, !others_wait(vcpu));
     if (slot_owner(cpu) == vcpu)
         cpu->resched = 1;
 }
@@ -100,13 +105,36 @@ void slice_ready_first(struct vcpu *vcpu)
         woken(vcpu);
 }
 
+/* The current vcpu's time is another's, as by a fast path; it goes on right after. */
+static void borrow(struct cpu *cpu, struct vcpu *to)
+{
+    struct vcpu *from = cpu->current;
+    bool alone = list_empty(&cpu->ready);
+
+    slice_account(cpu, from->ticks);
+    from->state = VCPU_READY;
+    list_add_head(&cpu->ready, &from->queue);
+    tick(cpu, alone);
+    cpu->lent = false;
+    cpu->borrows = true;
+    slice_enter(cpu, to);
+    if (cpu->loaded != to->space)
+        space_set(cpu, to->space);
+    if (fp_matters(cpu, to))
+        fp_follow(cpu, to);
+}
+
 void slice_urgent(struct vcpu *vcpu)
 {
     struct cpu *cpu = vcpu->cpu;
 
+    if (slice_is_quiet(cpu) && cpu->current && !cpu->resched && slice_is_sound(cpu, vcpu) &&
+        slice_can_follow(vcpu)) {
+        borrow(cpu, vcpu);
+        return;
+    }
     if (!cpu->current || slot_owner(cpu) == cpu->current) {
-        slice_ready_first(vcpu);
-        cpu->borrows = false;
+        put_first(vcpu);
         cpu->resched = 1;
         return;
     }

@@ -641,7 +641,10 @@ int space_copy(struct space *dst, uint64_t va, struct space *src, uint64_t sva, 
     int rc;
 
     lock_both(dst, src);
-    rc = copy(dst, va, src, sva, n, prot, max);
+    if (ARCH_FAST_PATHS && n == 1 && pages_copy(dst, va, src, sva, 1, prot, max))
+        rc = 0;
+    else
+        rc = copy(dst, va, src, sva, n, prot, max);
     drop_both(dst, src);
     return rc;
 }

@@ -47,6 +47,7 @@ CALL2(world, vcpu_start, handle, arg)
     vcpu = vcpu_of(cap);
     if (vcpu->state != VCPU_STOPPED || vcpu_ended(vcpu))
         return -EXO_ESTATE;
+    vcpu->regs = (struct exo_regs){0}; /* an upcall keeps what is there */
     if (!vcpu_upcall(vcpu, EXO_UPCALL_START, arg, 0))
         return -EXO_EINVAL;
     vcpu->cpu->trace.upcalls++; /* it is not its CPU's current one */
@@ -219,7 +220,14 @@ static int64_t slow_signal(uint64_t handle, uint64_t bits, uint64_t a2, uint64_t
 /* The bits are set; somebody is woken or interrupted by it. */
 static __attribute__((noinline)) int64_t signal_end(struct vcpu *vcpu)
 {
-    event_look(vcpu);
+    int64_t result;
+
+    if (event_ends_wait(vcpu, &result)) {
+        vcpu_result(vcpu, result);
+        slice_ready(vcpu);
+    } else {
+        event_look(vcpu);
+    }
     local_leave();
     return 0;
 }

@@ -2,6 +2,7 @@
 
 #include "event.h"
 #include "slice.h"
+#include "space_page.h"
 
 static bool masked(const struct vcpu *vcpu)
 {
@@ -18,31 +19,99 @@ static void end_current(enum exo_end_reason reason, uint64_t code, uint64_t addr
     world_leave();
 }
 
-void trap_page_fault(uint64_t va, unsigned wanted)
+/* With the CPU's lock: an upcall, or the end where there can be none. */
+static __attribute__((noinline)) struct vcpu *raise_slowly(enum exo_reason reason, uint64_t info,
+                                                           uint64_t detail)
 {
-    struct vcpu *vcpu = cpu_this()->current;
-    struct binding binding;
+    struct cpu *cpu = cpu_this();
+    struct vcpu *vcpu = cpu->current;
 
-    if (cpu_this()->evict)
-        return; /* it has ended, and is about to leave */
-    if (va < system_info->user_top && space_lookup(vcpu->space, va, &binding))
-        wanted |= EXO_ACCESS_BOUND;
-    if (masked(vcpu))
-        end_current(EXO_END_FAULT, wanted, va);
-    else if (!vcpu_upcall(vcpu, EXO_UPCALL_FAULT, va, wanted))
-        end_current(EXO_END_UPCALL, EXO_UPCALL_FAULT, va);
+    if (cpu->evict)
+        return NULL; /* it has ended, and is about to leave */
+    if (!masked(vcpu)) {
+        if (!vcpu_upcall(vcpu, reason, info, detail))
+            end_current(EXO_END_UPCALL, reason, info);
+    } else if (reason == EXO_UPCALL_FAULT) {
+        end_current(EXO_END_FAULT, detail, info);
+    } else {
+        end_current(EXO_END_EXCEPTION, info, detail);
+    }
+    return NULL;
 }
 
-void trap_exception(enum exo_exception kind, uint64_t syndrome)
+/* The common case: an upcall, and nothing else to do. */
+static __attribute__((noinline)) struct vcpu *raise(enum exo_reason reason, uint64_t info, uint64_t detail)
 {
-    struct vcpu *vcpu = cpu_this()->current;
+    struct cpu *cpu = cpu_this();
+    struct vcpu *vcpu = cpu->current;
 
-    if (cpu_this()->evict)
-        return;
-    if (masked(vcpu))
-        end_current(EXO_END_EXCEPTION, kind, syndrome);
-    else if (!vcpu_upcall(vcpu, EXO_UPCALL_EXCEPTION, kind, syndrome))
-        end_current(EXO_END_UPCALL, EXO_UPCALL_EXCEPTION, kind);
+    if (!slice_is_quiet(cpu) || cpu->resched || masked(vcpu) ||
+        !vcpu_upcall_inline(vcpu, reason, info, detail))
+        return raise_slowly(reason, info, detail);
+    lock_drop(&cpu->lock);
+    return vcpu;
+}
+
+static __attribute__((noinline)) struct vcpu *fault_slowly(uint64_t va, unsigned wanted)
+{
+    struct cpu *cpu = cpu_this();
+    struct binding binding;
+
+    if (!cpu->evict && !(va >> ARCH_USER_BITS) && space_lookup(cpu->current->space, va, &binding))
+        wanted |= EXO_ACCESS_BOUND;
+    return raise_slowly(EXO_UPCALL_FAULT, va, wanted);
+}
+
+static __attribute__((noinline, cold)) struct vcpu *fault_late(uint64_t va, unsigned wanted, uint32_t ticket)
+{
+    lock_wait(&cpu_this()->lock, ticket);
+    return fault_slowly(va, wanted);
+}
+
+static __attribute__((noinline, cold)) struct vcpu *fault_later(uint64_t va, unsigned wanted, uint32_t ticket)
+{
+    struct exo_lock *lock = &cpu_this()->current->space->lock;
+
+    lock_wait(lock, ticket);
+    lock_drop(lock);
+    return fault_slowly(va, wanted);
+}
+
+struct vcpu *trap_page_fault(uint64_t va, unsigned wanted)
+{
+    struct cpu *cpu = cpu_this();
+    struct space *space;
+    uint32_t ticket;
+    pte_t *entry;
+
+    if (!lock_take_or_queue(&cpu->lock, &ticket))
+        return fault_late(va, wanted, ticket);
+    if (!ARCH_FAST_PATHS || cpu->evict || va >> ARCH_USER_BITS)
+        return fault_slowly(va, wanted);
+    space = cpu->current->space;
+    if (!lock_take_or_queue(&space->lock, &ticket))
+        return fault_later(va, wanted, ticket);
+    entry = page_at(space, va);
+    if (entry && *entry)
+        wanted |= EXO_ACCESS_BOUND;
+    lock_drop(&space->lock);
+    return entry ? raise(EXO_UPCALL_FAULT, va, wanted) : fault_slowly(va, wanted);
+}
+
+static __attribute__((noinline, cold)) struct vcpu *exception_late(enum exo_exception kind, uint64_t syndrome,
+                                                                   uint32_t ticket)
+{
+    lock_wait(&cpu_this()->lock, ticket);
+    return raise_slowly(EXO_UPCALL_EXCEPTION, kind, syndrome);
+}
+
+struct vcpu *trap_exception(enum exo_exception kind, uint64_t syndrome)
+{
+    uint32_t ticket;
+
+    if (!lock_take_or_queue(&cpu_this()->lock, &ticket))
+        return exception_late(kind, syndrome, ticket);
+    return raise(EXO_UPCALL_EXCEPTION, kind, syndrome);
 }
 
 /* Work that others left for this CPU, and what local mode could not finish. */
@@ -160,18 +229,26 @@ struct vcpu *trap_irq(void)
     return trap_leave();
 }
 
+static __attribute__((noinline, cold)) struct exo_regs *resume_late(struct exo_lock *lock, uint32_t ticket)
+{
+    lock_wait(lock, ticket);
+    lock_drop(lock);
+    return NULL;
+}
+
 struct exo_regs *trap_resume(void)
 {
     struct cpu *cpu = cpu_this();
-    struct vcpu *vcpu = cpu->current;
-    struct exo_vcpu_page *page = NULL;
+    struct exo_regs *regs = NULL;
+    uint32_t ticket;
 
-    local_enter();
-    if (undisturbed(cpu) && !vcpu_upcall_waits(vcpu)) {
-        page = vcpu->page;
-        page->upcall_masked = 0;
+    if (!lock_take_or_queue(&cpu->lock, &ticket))
+        return resume_late(&cpu->lock, ticket);
+    if (undisturbed(cpu) && !vcpu_upcall_waits(cpu->current)) {
+        cpu->current->page->upcall_masked = 0;
         cpu->calls++;
+        regs = &cpu->current->page->regs;
     }
-    local_leave();
-    return page ? &page->regs : NULL;
+    lock_drop(&cpu->lock);
+    return regs;
 }

@@ -495,7 +495,7 @@ void tree_each_reserved(void (*each)(struct tree_range))
     for (int i = 0; i < fdt_num_mem_rsv(fdt); i++) {
         struct tree_range range;
 
-        if (fdt_get_mem_rsv(fdt, i, &range.base, &range.len) == 0 && range.len)
+        if (fdt_get_mem_rsv(fdt, i, &range.base, &range.len) == 0)
             each(range);
     }
     if (parent < 0)

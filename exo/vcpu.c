@@ -113,19 +113,7 @@ void vcpu_result(struct vcpu *vcpu, int64_t result)
 
 bool vcpu_upcall(struct vcpu *vcpu, enum exo_reason reason, uint64_t info, uint64_t detail)
 {
-    struct exo_vcpu_page *page = vcpu->page;
-    uint64_t entry = page->upcall_entry;
-
-    if (entry == 0)
-        return false;
-    regs_copy(&page->regs, &vcpu->regs);
-    page->reason = reason;
-    page->info = info;
-    page->detail = detail;
-    page->upcall_masked = 1;
-    vcpu->cpu->info->upcalls++;
-    arch_regs_upcall(&vcpu->regs, entry, page->upcall_sp, reason, info, detail);
-    return true;
+    return vcpu_upcall_inline(vcpu, reason, info, detail);
 }
 
 bool vcpu_upcall_pending(struct vcpu *vcpu, uint64_t *due)

@@ -138,6 +138,24 @@ void vcpu_result(struct vcpu *vcpu, int64_t result);
 /* Enters the vcpu's upcall handler, its registers going to the shared page.  It must be unmasked, and running or
  * about to.  False: no entry is set, and nothing has changed. */
 bool vcpu_upcall(struct vcpu *vcpu, enum exo_reason reason, uint64_t info, uint64_t detail);
+static inline __attribute__((always_inline)) bool vcpu_upcall_inline(struct vcpu *vcpu,
+                                                                     enum exo_reason reason, uint64_t info,
+                                                                     uint64_t detail)
+{
+    struct exo_vcpu_page *page = vcpu->page;
+    uint64_t entry = ARCH_READ(&page->upcall_entry);
+
+    if (entry == 0)
+        return false;
+    regs_copy(&page->regs, &vcpu->regs);
+    page->reason = reason;
+    page->info = info;
+    page->detail = detail;
+    page->upcall_masked = 1;
+    vcpu->cpu->info->upcalls++;
+    arch_regs_upcall(&vcpu->regs, entry, page->upcall_sp, reason, info, detail);
+    return true;
+}
 /* Has it something to be told of, once that is not masked? */
 static inline bool vcpu_upcall_waits(const struct vcpu *vcpu)
 {

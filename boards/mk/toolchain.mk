@@ -31,7 +31,8 @@ EXO_CFLAGS := -ffreestanding -fno-omit-frame-pointer -Iinclude -Iexo -Iexo/arch/
 EXO_CFLAGS_aarch64 := -mgeneral-regs-only -march=armv8-a -mstrict-align
 # gcc alone. One program; no padding; and what nobody calls inline comes there only if it is short (-O2: 15). What fast paths need
 # says so itself (docs/decisions/0039-how-much-is-inlined.md).
-EXO_GCC := -flto=auto -falign-functions=4 -falign-jumps=1 -falign-loops=1 -falign-labels=1 --param=max-inline-insns-auto=11
+EXO_GCC := -flto=auto -falign-functions=4 -falign-jumps=1 -falign-loops=1 -falign-labels=1 --param=max-inline-insns-auto=11 \
+           -fno-shrink-wrap-separate
 
 # Programs: our POSIX headers come before newlib's, and newlib's before the compiler's own.
 NEWLIB   := $(OUT)/newlib

@@ -143,7 +143,7 @@ bool arch_iommu_sync(void);
 /* Tells dma_faulted() of accesses that were blocked, as far as that has not been done. */
 void arch_iommu_poll(void);
 
-/* User registers. */
+/* User registers.  An upcall's others stay as they are: they are its own vcpu's. */
 void arch_regs_upcall(struct exo_regs *regs, uint64_t entry, uint64_t sp, uint64_t reason, uint64_t info,
                       uint64_t detail);
 /* Forces a user-supplied context into user mode with interrupts on. */

@@ -63,7 +63,7 @@ bool arch_page_allows(uint64_t va, uint64_t access);
 /* How many pages, of n from va on and of one table at most, may be read and not written; it stops at the first that is different. */
 uint64_t arch_read_only(uint64_t va, uint64_t n);
 
-/* Copies n pages.  In upcalls too: it uses the general registers alone. */
+/* Copies n pages.  In upcalls too: no FP/SIMD register is changed. */
 void arch_copy_pages(uint64_t to, uint64_t from, uint64_t n);
 
 /* The caller's stack pointer, roughly. */

@@ -1293,8 +1293,11 @@ END_TEST
 
 /* ---- fast paths ------------------------------------------------------------------------------------------- */
 
-static uint64_t seen[2][128];
+static uint64_t seen[2][256];
 static unsigned nseen[2];
+static struct actor waiter;
+static uint64_t waiters_event; /* root's */
+#define LANDING_VA (VA + (1ull << 30))
 
 static void see(unsigned way, uint64_t value)
 {
@@ -1329,6 +1332,107 @@ static void see_page(unsigned way, uint64_t va)
     see(way, exo_free_frames());
 }
 
+/* What came along, and what is bound where it was to land. */
+static void see_pages(unsigned way, const struct actor *to)
+{
+    const struct exo_recv *recv = &to->vcpu->page->recv;
+    struct binding b = {0};
+
+    see(way, recv->npages);
+    see(way, recv->prot);
+    see(way, recv->cap);
+    see(way, space_lookup(to->env->home, recv->va, &b));
+    see(way, (uint64_t)b.prot << 8 | b.max);
+    see(way, b.pfn ? frame_entry(b.pfn)->refs : 0);
+}
+
+/* A call that an event may end; and once an event is there, it ends at once. */
+static void go_interruptible(unsigned way)
+{
+    CALL(call, gate | EXO_MSG_INTR, 1, 2, 3, 4, 5, 6, EXO_FOREVER);
+    see_words(way);
+    see(way, client.vcpu->interruptible);
+    CALL(reply_wait, server.vcpu->regs.x[0], 7, 8, 9, 10, 11, 12, EXO_FOREVER);
+    see_words(way);
+    client.vcpu->page->upcall_masked = 1;
+    client.vcpu->page->upcall_events = client.vcpu->page->events = 1;
+    see(way, (uint64_t)CALL(call, gate | EXO_MSG_INTR, 1, 2, 3, 4, 5, 6, EXO_FOREVER));
+    see_words(way);
+    client.vcpu->page->events = 0;
+    client.vcpu->page->upcall_masked = 0;
+}
+
+/* A page there, and a page back. */
+static void go_with_pages(unsigned way)
+{
+    client.vcpu->page->send = (struct exo_send){.va = VA, .npages = 1, .prot = EXO_PROT_READ};
+    server.vcpu->page->recv = (struct exo_recv){.va = LANDING_VA, .max_pages = 1, .cap = 77};
+    CALL(call, gate | EXO_MSG_PAGES | EXO_MSG_INTR, 1, 2, 3, 4, 5, 6, EXO_FOREVER);
+    see_words(way);
+    see_pages(way, &server);
+    server.vcpu->page->send = (struct exo_send){.va = LANDING_VA, .npages = 1, .prot = EXO_PROT_READ};
+    client.vcpu->page->recv = (struct exo_recv){.va = LANDING_VA, .max_pages = 1, .cap = 77};
+    CALL(reply_wait, server.vcpu->regs.x[0] | EXO_REPLY_PAGES, 7, 8, 9, 10, 11, 12, EXO_FOREVER);
+    see_words(way);
+    see_pages(way, &client);
+    see(way, (uint64_t)CALL(page_unmap, EXO_SELF_SPACE, LANDING_VA, 1, 0));
+    as(&root);
+    see(way, (uint64_t)CALL(page_unmap, server.space_cap, LANDING_VA, 1, 0));
+    as(&client);
+}
+
+/* What an upcall of the client's tells. */
+static void see_upcall(unsigned way)
+{
+    const struct exo_vcpu_page *page = client.vcpu->page;
+
+    ck_assert_ptr_eq(machine.cpu->current, client.vcpu);
+    ck_assert(machine_in_upcall(client.vcpu));
+    see(way, page->reason);
+    see(way, page->info);
+    see(way, page->detail);
+    see(way, page->regs.pc);
+    see(way, client.vcpu->regs.pc);
+    see(way, client.vcpu->regs.sp);
+    upcall_done();
+}
+
+static void go_up(unsigned way)
+{
+    machine_exception(EXO_EXC_BREAKPOINT, 1234);
+    see_upcall(way);
+    machine_touch(VA + PAGE_SIZE, EXO_PROT_READ); /* nothing */
+    see_upcall(way);
+    machine_touch(VA, EXO_PROT_EXEC); /* a page that may not */
+    see_upcall(way);
+    machine_touch(LANDING_VA + (1ull << 30), EXO_PROT_READ); /* not even a table */
+    see_upcall(way);
+    machine_touch(1ull << ARCH_USER_BITS | VA, EXO_PROT_EXEC); /* nobody has such an address */
+    see_upcall(way);
+}
+
+/* Somebody waits, and is woken by an event, and by a line. */
+static void go_waiting(unsigned way)
+{
+    as(&waiter);
+    CALL(wait, 12, EXO_FOREVER);
+    as(&root);
+    CALL(signal, waiters_event, 5);
+    see(way, waiter.vcpu->state);
+    see(way, x(waiter.vcpu, 0));
+    as(&waiter);
+    waiter.vcpu->page->events = 0;
+    CALL(wait, 8, EXO_FOREVER);
+    as(&root);
+    machine_irq(40 + way);
+    see_words(way);
+    see(way, machine.cpu->borrows);
+    see(way, root.vcpu->state);
+    see(way, machine.cpu->ready.next == &root.vcpu->queue);
+    waiter.vcpu->page->events = 0;
+    as(&client);
+}
+
 /* What has a fast path, once each: from the client, which is current, while the server receives. */
 static void go(unsigned way, uint64_t own, uint64_t beside)
 {
@@ -1347,6 +1451,10 @@ static void go(unsigned way, uint64_t own, uint64_t beside)
     see(way, (uint64_t)CALL(page_unmap, EXO_SELF_SPACE, VA + PAGE_SIZE, 1, 0));
     see_page(way, VA + PAGE_SIZE);
     ck_assert_ptr_eq(machine.cpu->current, client.vcpu);
+    go_interruptible(way);
+    go_with_pages(way);
+    go_up(way);
+    go_waiting(way);
 }
 
 /* What a fast path does, the long way does.  I1, K13, K15 */
@@ -1356,6 +1464,10 @@ START_TEST(both_ways_do_the_same)
     exo_handle_t beside;
     struct vcpu *other;
 
+    waiter = actor_make(50);
+    waiters_event = (uint64_t)CALL_OK(event_create, waiter.vcpu_cap, 5);
+    for (unsigned way = 0; way < 2; way++)
+        CALL_OK(irq_bind, EXO_FIRST_IRQ, 40 + way, waiter.vcpu_cap, 3);
     as(&server);
     CALL(reply_wait, 0, 0, 0, 0, 0, 0, 0, EXO_FOREVER);
     as(&client);
@@ -1368,7 +1480,7 @@ START_TEST(both_ways_do_the_same)
     }
     ck_assert_int_eq(other->state, VCPU_READY);
     ck_assert_uint_eq(seen[0][0], vcpu_frame(server.vcpu));
-    ck_assert_uint_gt(nseen[0], 60);
+    ck_assert_uint_gt(nseen[0], 180);
     ck_assert_uint_eq(nseen[0], nseen[1]);
     for (unsigned i = 0; i < nseen[0]; i++)
         ck_assert_msg(seen[0][i] == seen[1][i], "%u: %lx, %lx", i, (unsigned long)seen[0][i],
@@ -1696,6 +1808,111 @@ START_TEST(waits_its_turn)
 }
 END_TEST
 
+/* Likewise what a trap and `resume` take. */
+START_TEST(traps_wait_their_turn)
+{
+    const struct exo_vcpu_page *page = client.vcpu->page;
+
+    as(&client);
+    CALL_OK(page_alloc, EXO_SELF_SPACE, VA, 1, EXO_WANT_ANY, EXO_PROT_READ);
+    others = _i == 1 ? &client.env->home->lock : &machine.cpu->lock;
+    others->next++;
+    machine_waits = others_drop;
+    if (_i < 2)
+        machine_touch(VA, EXO_PROT_WRITE);
+    else
+        machine_exception(EXO_EXC_ALIGNMENT, 77);
+    ck_assert_uint_eq(others->contended, 1);
+    ck_assert_uint_eq(others->next, others->served);
+    ck_assert_uint_eq(page->reason, _i < 2 ? EXO_UPCALL_FAULT : EXO_UPCALL_EXCEPTION);
+    ck_assert_uint_eq(page->info, _i < 2 ? VA : EXO_EXC_ALIGNMENT);
+    ck_assert_uint_eq(page->detail, _i < 2 ? EXO_PROT_WRITE | EXO_ACCESS_BOUND : 77);
+    others = &machine.cpu->lock;
+    others->next++;
+    machine_waits = others_drop;
+    upcall_done();
+    ck_assert_uint_eq(others->contended, _i == 1 ? 1 : 2);
+    ck_assert_uint_eq(others->next, others->served);
+    ck_assert_uint_eq(page->upcall_masked, 0);
+    ck_assert_uint_eq(client.vcpu->regs.pc, USER_PC);
+}
+END_TEST
+
+/* An upcall changes what it says it does, and nothing else.  K30 */
+START_TEST(K30_upcalls_keep_registers)
+{
+    const struct exo_vcpu_page *page = client.vcpu->page;
+    struct exo_regs *regs = &client.vcpu->regs;
+
+    as(&client);
+    for (unsigned i = 0; i < EXO_NREGS; i++)
+        regs->x[i] = 1000 + i;
+    regs->sp = 2000;
+    regs->tls = 3000;
+    if (_i)
+        machine_touch(VA, EXO_PROT_READ);
+    else
+        machine_exception(EXO_EXC_UNDEFINED, 77);
+    for (unsigned i = 0; i < EXO_NREGS; i++) {
+        ck_assert_uint_eq(page->regs.x[i], 1000 + i);
+        ck_assert(i < 3 || regs->x[i] == 1000 + i);
+    }
+    ck_assert_uint_eq(regs->x[0], _i ? EXO_UPCALL_FAULT : EXO_UPCALL_EXCEPTION);
+    ck_assert_uint_eq(regs->x[1], _i ? VA : EXO_EXC_UNDEFINED);
+    ck_assert_uint_eq(regs->x[2], _i ? EXO_PROT_READ : 77);
+    ck_assert_uint_eq(regs->pc, UPCALL_ENTRY);
+    ck_assert_uint_eq(regs->sp, page->upcall_sp);
+    ck_assert_uint_eq(regs->tls, 3000);
+    ck_assert_uint_eq(page->regs.sp, 2000);
+    ck_assert_uint_eq(page->regs.tls, 3000);
+    ck_assert_uint_eq(page->regs.pc, USER_PC);
+    upcall_done();
+    ck_assert_mem_eq(regs->x, page->regs.x, sizeof(regs->x));
+    ck_assert_uint_eq(regs->sp, 2000);
+}
+END_TEST
+
+/* Who is called for goes the long way, and leaves it with nothing undone.  K28 */
+START_TEST(K28_traps_look_who_calls)
+{
+    as(&client);
+    if (_i)
+        machine.cpu->resched = 1;
+    else
+        cpu_attend(machine.cpu);
+    machine_exception(EXO_EXC_UNDEFINED, 77);
+    ck_assert_ptr_eq(machine.cpu->current, client.vcpu);
+    ck_assert(machine_in_upcall(client.vcpu));
+    ck_assert(!cpu_is_called(machine.cpu));
+    ck_assert_uint_eq(machine.cpu->resched, 0);
+}
+END_TEST
+
+/* Messages with pages and no more go the short way: nobody brings the page about CPUs up to date.  I1 */
+START_TEST(I1_pages_go_the_short_way)
+{
+    uint64_t calls;
+
+    (void)called();
+    CALL(reply_wait, server.vcpu->regs.x[0], 0, 0, 0, 0, 0, 0, EXO_FOREVER);
+    CALL_OK(page_alloc, EXO_SELF_SPACE, VA, 3, EXO_WANT_ANY, RW);
+    client.vcpu->page->send = (struct exo_send){.va = VA, .npages = 3, .prot = EXO_PROT_READ};
+    server.vcpu->page->recv = (struct exo_recv){.va = LANDING_VA, .max_pages = 3};
+    calls = machine.cpu->info->calls;
+    CALL(call, gate | EXO_MSG_PAGES, 1, 2, 3, 4, 5, 6, EXO_FOREVER);
+    ck_assert_ptr_eq(machine.cpu->current, server.vcpu);
+    ck_assert_uint_eq(server.vcpu->page->recv.npages, 3);
+    server.vcpu->page->send = (struct exo_send){.va = LANDING_VA, .npages = 1, .prot = EXO_PROT_READ};
+    client.vcpu->page->recv = (struct exo_recv){.va = LANDING_VA, .max_pages = 1};
+    CALL(reply_wait, server.vcpu->regs.x[0] | EXO_REPLY_PAGES, 7, 8, 9, 10, 11, 12, EXO_FOREVER);
+    ck_assert_ptr_eq(machine.cpu->current, client.vcpu);
+    ck_assert_uint_eq(client.vcpu->page->recv.npages, 1);
+    ck_assert_uint_eq(machine.cpu->info->calls, calls);
+    ck_assert_int_eq(CALL(call, gate | EXO_MSG_PAGES | EXO_MSG_INTR, 0, 0, 0, 0, 0, 0, EXO_FOREVER),
+                     -EXO_EBOUND);
+}
+END_TEST
+
 /* The same for ranges, where the space's lock is taken in passing. */
 START_TEST(ranges_wait_their_turn)
 {
@@ -1929,6 +2146,10 @@ static Suite *suite(void)
     tcase_add_test(tc, ranges_end_before_their_end);
     tcase_add_test(tc, both_ways_do_the_same);
     tcase_add_loop_test(tc, waits_its_turn, 0, 2);
+    tcase_add_loop_test(tc, traps_wait_their_turn, 0, 3);
+    tcase_add_loop_test(tc, K30_upcalls_keep_registers, 0, 2);
+    tcase_add_loop_test(tc, K28_traps_look_who_calls, 0, 2);
+    tcase_add_test(tc, I1_pages_go_the_short_way);
     suite_add_tcase(s, tc);
 
     pages_in_parts(s);

@@ -247,6 +247,22 @@ START_TEST(faults_and_exceptions)
 }
 END_TEST
 
+/* An exception of one that takes no upcalls: what kind it was stands where the upcall's would. */
+START_TEST(ends_for_want_of_an_upcall)
+{
+    trace_on(2);
+    ck_assert(!machine.on->kicked); /* this CPU was told at once */
+    as(&a);
+    a.vcpu->page->upcall_entry = 0;
+    seen = ring()->written;
+    machine_exception(EXO_EXC_BREAKPOINT, 0xf2000001);
+    ck_assert_int_eq(a.env->reason, EXO_END_UPCALL);
+    is(EXO_TRACE_TRAP, 0, a.vcpu, USER_PC, 0);
+    is(EXO_TRACE_ENV_END, EXO_END_UPCALL, NULL, env_frame(a.env), EXO_UPCALL_EXCEPTION);
+    is(EXO_TRACE_EXCEPTION, 0, a.vcpu, a.env->address, 0);
+}
+END_TEST
+
 /* An upcall right behind a call: the call's result is told, not the upcall's reason. */
 START_TEST(upcalls_behind_calls)
 {
@@ -943,6 +959,7 @@ static Suite *suite(void)
     tcase_add_test(tc, interrupts);
     tcase_add_test(tc, gates);
     tcase_add_test(tc, faults_and_exceptions);
+    tcase_add_test(tc, ends_for_want_of_an_upcall);
     tcase_add_test(tc, upcalls_behind_calls);
     tcase_add_test(tc, lives_and_ends);
     tcase_add_test(tc, starts);

@@ -124,16 +124,6 @@ void arch_table_sync(void)
 void arch_regs_upcall(struct exo_regs *regs, uint64_t entry, uint64_t sp, uint64_t reason, uint64_t info,
                       uint64_t detail)
 {
-    word_pair *rest = (word_pair *)&regs->x[3]; /* one by one: all at once is a call of memset */
-
-    _Static_assert(EXO_NREGS == 31, "x3 to x30 are 14 pairs");
-#define ZERO(i) rest[i] = 0, rest[(i) + 1] = 0, rest[(i) + 2] = 0, rest[(i) + 3] = 0
-    ZERO(0);
-    ZERO(4);
-    ZERO(8);
-#undef ZERO
-    rest[12] = 0;
-    rest[13] = 0;
     regs->x[0] = reason;
     regs->x[1] = info;
     regs->x[2] = detail;

@@ -221,6 +221,7 @@ user_fault:
     mrs     x0, esr_el1
     mrs     x1, far_el1
     bl      trap_user
+    cbnz    x0, load
     b       leave
 
 user_irq:
@@ -234,6 +235,7 @@ user_serror:
     save_all
     mrs     x0, esr_el1
     bl      trap_serror
+    cbnz    x0, load
     b       leave
 
     .global user_enter

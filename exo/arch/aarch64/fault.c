@@ -34,65 +34,55 @@ static bool is_page_fault(uint64_t esr)
     return type == 0x04 || type == 0x08 || type == 0x0c; /* translation, access flag, permission */
 }
 
-static void data_abort(uint64_t esr, uint64_t far)
+static struct vcpu *data_abort(uint64_t esr, uint64_t far)
 {
     if (is_page_fault(esr))
-        trap_page_fault(far, esr & ESR_WRITE && !(esr & ESR_CACHE) ? EXO_PROT_WRITE : EXO_PROT_READ);
-    else
-        trap_exception((esr & 0x3f) == 0x21 ? EXO_EXC_ALIGNMENT : EXO_EXC_OTHER, esr);
+        return trap_page_fault(far, esr & ESR_WRITE && !(esr & ESR_CACHE) ? EXO_PROT_WRITE : EXO_PROT_READ);
+    return trap_exception((esr & 0x3f) == 0x21 ? EXO_EXC_ALIGNMENT : EXO_EXC_OTHER, esr);
 }
 
-void trap_user(uint64_t esr, uint64_t far);
-void trap_serror(uint64_t esr);
+/* What they return is as trap_exception() has it. */
+struct vcpu *trap_user(uint64_t esr, uint64_t far);
+struct vcpu *trap_serror(uint64_t esr);
 void trap_user_traced(uint64_t esr, uint64_t far);
 void trap_serror_traced(uint64_t esr);
 _Noreturn void trap_kernel(uint64_t esr, uint64_t elr, uint64_t far, uint64_t sp);
 
-void trap_user(uint64_t esr, uint64_t far)
+struct vcpu *trap_user(uint64_t esr, uint64_t far)
 {
-    local_enter();
     switch ((enum exception_class)(esr >> 26 & 0x3f)) {
     case EC_DATA_ABORT:
-        data_abort(esr, far);
-        break;
+        return data_abort(esr, far);
     case EC_FETCH_ABORT:
-        if (is_page_fault(esr))
-            trap_page_fault(far, EXO_PROT_EXEC);
-        else
-            trap_exception(EXO_EXC_OTHER, esr);
-        break;
+        return is_page_fault(esr) ? trap_page_fault(far, EXO_PROT_EXEC) : trap_exception(EXO_EXC_OTHER, esr);
     case EC_FP:
+        local_enter();
         fp_trap();
-        break;
+        return NULL;
     case EC_PC_ALIGN:
     case EC_SP_ALIGN:
-        trap_exception(EXO_EXC_ALIGNMENT, esr);
-        break;
+        return trap_exception(EXO_EXC_ALIGNMENT, esr);
     case EC_FP_TRAP:
-        trap_exception(EXO_EXC_FP, esr);
-        break;
+        return trap_exception(EXO_EXC_FP, esr);
     case EC_BRK:
     case EC_BREAK_LOWER:
     case EC_STEP_LOWER:
     case EC_WATCH_LOWER:
-        trap_exception(EXO_EXC_BREAKPOINT, esr);
-        break;
+        return trap_exception(EXO_EXC_BREAKPOINT, esr);
     case EC_UNKNOWN:
     case EC_WFX:
     case EC_BTI:
     case EC_ILLEGAL:
     case EC_SYSTEM:
-        trap_exception(EXO_EXC_UNDEFINED, esr);
-        break;
+        return trap_exception(EXO_EXC_UNDEFINED, esr);
     default:
-        trap_exception(EXO_EXC_OTHER, esr);
+        return trap_exception(EXO_EXC_OTHER, esr);
     }
 }
 
-void trap_serror(uint64_t esr)
+struct vcpu *trap_serror(uint64_t esr)
 {
-    local_enter();
-    trap_exception(EXO_EXC_OTHER, esr); /* a device access that the bus refused */
+    return trap_exception(EXO_EXC_OTHER, esr); /* a device access that the bus refused */
 }
 
 void trap_user_traced(uint64_t esr, uint64_t far)
@@ -100,10 +90,10 @@ void trap_user_traced(uint64_t esr, uint64_t far)
     probe_trap(trap_user, esr, far);
 }
 
-static void serror(uint64_t esr, uint64_t far)
+static struct vcpu *serror(uint64_t esr, uint64_t far)
 {
     (void)far;
-    trap_serror(esr);
+    return trap_serror(esr);
 }
 
 void trap_serror_traced(uint64_t esr)

@@ -241,7 +241,7 @@ void arch_trace_possible(bool possible)
 }
 
 /* False: it is a driver's. */
-static bool watched(uint32_t line)
+static __attribute__((noinline)) bool watched(uint32_t line)
 {
     if (cpu_this()->traced)
         probe_irq(line, line == timer_line);

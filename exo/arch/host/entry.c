@@ -20,15 +20,14 @@ static void leave(bool traced)
         probe_leave(vcpu);
 }
 
-static void take_trap(void (*handle)(uint64_t a, uint64_t b), uint64_t a, uint64_t b)
+static void take_trap(struct vcpu *(*handle)(uint64_t a, uint64_t b), uint64_t a, uint64_t b)
 {
     const bool traced = machine.on->traced;
 
     if (traced)
         probe_trap(handle, a, b);
-    else
-        handle(a, b);
-    leave(traced);
+    if (traced || !handle(a, b))
+        leave(traced);
 }
 
 void host_take_irq(void)
@@ -139,10 +138,9 @@ struct access {
     unsigned want;
 };
 
-static void page_fault(uint64_t va, uint64_t want)
+static struct vcpu *page_fault(uint64_t va, uint64_t want)
 {
-    local_enter();
-    trap_page_fault(va, (unsigned)want);
+    return trap_page_fault(va, (unsigned)want);
 }
 
 static void enter_fault(void *arg)
@@ -173,10 +171,9 @@ struct exception {
     uint64_t syndrome;
 };
 
-static void exception(uint64_t kind, uint64_t syndrome)
+static struct vcpu *exception(uint64_t kind, uint64_t syndrome)
 {
-    local_enter();
-    trap_exception((enum exo_exception)kind, syndrome);
+    return trap_exception((enum exo_exception)kind, syndrome);
 }
 
 static void enter_exception(void *arg)
@@ -194,12 +191,13 @@ void machine_exception(enum exo_exception kind, uint64_t syndrome)
     machine_try(enter_exception, &e);
 }
 
-static void fp(uint64_t a, uint64_t b)
+static struct vcpu *fp(uint64_t a, uint64_t b)
 {
     (void)a;
     (void)b;
     local_enter();
     fp_trap();
+    return NULL;
 }
 
 static void enter_fp(void *arg)

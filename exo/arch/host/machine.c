@@ -391,7 +391,6 @@ void arch_table_sync(void)
 void arch_regs_upcall(struct exo_regs *regs, uint64_t entry, uint64_t sp, uint64_t reason, uint64_t info,
                       uint64_t detail)
 {
-    memset(regs->x, 0, sizeof(regs->x));
     regs->x[0] = reason;
     regs->x[1] = info;
     regs->x[2] = detail;

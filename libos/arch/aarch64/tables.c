@@ -90,20 +90,3 @@ uint64_t arch_read_only(uint64_t va, uint64_t n)
         i++;
     return i;
 }
-
-#define BLOCK_WORDS 32u
-
-void arch_copy_pages(uint64_t to, uint64_t from, uint64_t n)
-{
-    uint64_t *out = (uint64_t *)to, *end = out + n * (PAGE_SIZE / 8);
-    const uint64_t *in = (const uint64_t *)from;
-
-    for (; out < end; out += BLOCK_WORDS, in += BLOCK_WORDS)
-#pragma GCC unroll 8
-        for (unsigned i = 0; i < BLOCK_WORDS; i += 4) {
-            uint64_t a = in[i], b = in[i + 1], c = in[i + 2], d = in[i + 3];
-
-            out[i] = a, out[i + 1] = b;
-            out[i + 2] = c, out[i + 3] = d;
-        }
-}

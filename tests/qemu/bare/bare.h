@@ -21,6 +21,8 @@ _Noreturn void finish(void);
 #define RAW_REGISTERS 19
 int64_t raw_call(uint64_t number, uint64_t x[RAW_REGISTERS]);
 uint64_t raw_kept(void);
+uint64_t raw_trapped(void);
+void raw_trapped_entry(void);
 void raw_resume(void);
 void fp_set(uint64_t base);
 uint64_t fp_wrong(uint64_t base);

@@ -160,6 +160,18 @@ static void ends(const char *what, probe_fn *fn, uint64_t arg, enum exo_end_reas
     peer_end(&peer);
 }
 
+/* The handler of an upcall finds the interrupted registers where they were, and leaves them so. */
+static void check_registers(void)
+{
+    uint64_t entry = my_page()->upcall_entry;
+
+    _Static_assert(offsetof(struct exo_vcpu_page, regs) == 128 && offsetof(struct exo_regs, pc) == 256,
+                   "as start.S has them");
+    my_page()->upcall_entry = (uint64_t)raw_trapped_entry;
+    check_is("K30 x3 to x30 are the same in an upcall and behind it", (int64_t)raw_trapped(), 0);
+    my_page()->upcall_entry = entry;
+}
+
 static void check_undeliverable(void)
 {
     uint64_t before = free_frames();
@@ -180,5 +192,6 @@ void check_faults(void)
     check_privileged();
     check_addresses();
     check_wfi();
+    check_registers();
     check_undeliverable();
 }

@@ -83,6 +83,47 @@ raw_kept:
     ldp     x29, x30, [sp], #96
     ret
 
+/* uint64_t raw_trapped(void): how many of x3 to x30 the handler of a trap, and then who trapped, did not find as they were.  The
+ * vcpu page's entry must be raw_trapped_entry. */
+    .global raw_trapped
+raw_trapped:
+    stp     x29, x30, [sp, #-96]!
+    stp     x19, x20, [sp, #16]
+    stp     x21, x22, [sp, #32]
+    stp     x23, x24, [sp, #48]
+    stp     x25, x26, [sp, #64]
+    stp     x27, x28, [sp, #80]
+    .irp    n, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
+    mov     x\n, #(\n * 257)
+    .endr
+    brk     #0                          /* x0: what the handler counted */
+    .irp    n, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
+    mov     x1, #(\n * 257)
+    cmp     x\n, x1
+    cinc    x0, x0, ne
+    .endr
+    ldp     x19, x20, [sp, #16]
+    ldp     x21, x22, [sp, #32]
+    ldp     x23, x24, [sp, #48]
+    ldp     x25, x26, [sp, #64]
+    ldp     x27, x28, [sp, #80]
+    ldp     x29, x30, [sp], #96
+    ret
+    .global raw_trapped_entry
+raw_trapped_entry:
+    mov     x0, xzr
+    .irp    n, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
+    mov     x1, #(\n * 257)
+    cmp     x\n, x1
+    cinc    x0, x0, ne
+    .endr
+    mrs     x1, tpidrro_el0
+    str     x0, [x1, #128]              /* regs.x[0] */
+    ldr     x2, [x1, #384]              /* regs.pc */
+    add     x2, x2, #4
+    str     x2, [x1, #384]
+    b       raw_resume
+
 /* void fp_set(uint64_t base): q0 to q31 = base + n in both halves; fpcr bit 24 (FZ) by base's bit 0. */
     .global fp_set
 fp_set:
