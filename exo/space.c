@@ -540,10 +540,8 @@ static int source_check(struct space *space, uint64_t va, uint64_t n, unsigned r
     for (uint64_t i = 0; i < n; i++) {
         pte_t pte = next_source(space, &at, va + i * PAGE_SIZE);
 
-        if (!pte)
-            return -EXO_EUNBOUND;
-        if (rights & ~pte_max(pte))
-            return -EXO_ERIGHTS;
+        if (!pte_may(pte, rights))
+            return pte ? -EXO_ERIGHTS : -EXO_EUNBOUND;
         if (!rc && pte_is_counted(pte))
             rc = frame_ref_check(paddr_to_pfn(pte_paddr(pte)), to);
         if (i == 0) {

@@ -76,7 +76,7 @@ int64_t large_protect(struct space *space, uint64_t va, uint64_t n, unsigned pro
 
     if (!aligned(va) || n < EXO_LARGE_PAGES)
         return -EXO_EINVAL;
-    if (prot & ~pte_max(*entry))
+    if (!pte_may(*entry, prot))
         return -EXO_ERIGHTS;
     *entry = pte_block(pte_paddr(*entry), prot, pte_max(*entry), pte_memory(*entry));
     forget(space, va, EXO_LARGE_PAGES, 1, lazy);
@@ -94,7 +94,7 @@ int64_t large_copy(struct space *dst, uint64_t va, struct space *src, uint64_t s
     pte_t from = *large_entry(src, sva), *to;
     int rc = 0;
 
-    if ((prot | max) & ~pte_max(from))
+    if (!pte_may(from, prot | max))
         rc = -EXO_ERIGHTS;
     else
         rc = frame_ref_check(paddr_to_pfn(pte_paddr(from)), dst->account);
