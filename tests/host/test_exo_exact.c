@@ -1375,9 +1375,16 @@ static void go_with_pages(unsigned way)
     CALL(reply_wait, server.vcpu->regs.x[0] | EXO_REPLY_PAGES, 7, 8, 9, 10, 11, 12, EXO_FOREVER);
     see_words(way);
     see_pages(way, &client);
+    client.vcpu->page->send = (struct exo_send){.va = VA, .npages = 1, .prot = RW};
+    server.vcpu->page->recv = (struct exo_recv){.va = LANDING_VA + PAGE_SIZE, .max_pages = 1};
+    CALL(call, gate | EXO_MSG_PAGES, 1, 2, 3, 4, 5, 6, EXO_FOREVER); /* now there is a table */
+    see_words(way);
+    see_pages(way, &server);
+    CALL(reply_wait, server.vcpu->regs.x[0], 7, 8, 9, 10, 11, 12, EXO_FOREVER);
+    see_words(way);
     see(way, (uint64_t)CALL(page_unmap, EXO_SELF_SPACE, LANDING_VA, 1, 0));
     as(&root);
-    see(way, (uint64_t)CALL(page_unmap, server.space_cap, LANDING_VA, 1, 0));
+    see(way, (uint64_t)CALL(page_unmap, server.space_cap, LANDING_VA, 2, 0));
     as(&client);
 }
 
@@ -1872,6 +1879,65 @@ START_TEST(K30_upcalls_keep_registers)
 }
 END_TEST
 
+/* An exception that nobody is told of ends who had it.  K30 */
+START_TEST(K30_no_entry_no_upcall)
+{
+    as(&client);
+    client.vcpu->page->upcall_entry = 0;
+    machine_exception(EXO_EXC_UNDEFINED, 77);
+    ck_assert_ptr_ne(machine.cpu->current, client.vcpu);
+    ck_assert_int_eq(client.env->state, EXO_ENV_ENDED);
+    ck_assert_int_eq(client.env->reason, EXO_END_UPCALL);
+    ck_assert_uint_eq(client.env->code, EXO_UPCALL_EXCEPTION);
+    ck_assert_uint_eq(client.env->address, EXO_EXC_UNDEFINED);
+}
+END_TEST
+
+/* A driver that is in the same space as who is interrupted, and uses FP registers, as the other one does.  K5 */
+START_TEST(C1_drivers_get_what_is_theirs)
+{
+    struct vcpu *driver;
+    exo_handle_t handle;
+
+    driver = actor_vcpu(VA, &handle);
+    CALL_OK(irq_bind, EXO_FIRST_IRQ, 40, handle, 3);
+    machine_run(driver);
+    machine_fp()[0] = 1234;
+    ck_assert_int_eq(CALL(wait, 8, EXO_FOREVER), MACHINE_AWAY);
+    as(&root);
+    machine_fp()[0] = 5678;
+    machine_irq(40);
+    ck_assert_ptr_eq(machine.cpu->current, driver);
+    ck_assert_uint_eq(x(driver, 0), 8);
+    ck_assert_uint_eq(machine_fp()[0], 1234);
+    driver->page->events = 0;
+    ck_assert_int_eq(CALL(wait, 8, EXO_FOREVER), MACHINE_AWAY);
+    ck_assert_ptr_eq(machine.cpu->current, root.vcpu); /* it goes on */
+    ck_assert_uint_eq(machine_fp()[0], 5678);
+}
+END_TEST
+
+/* A driver that takes its line as an upcall too; and a CPU that somebody else is to be chosen for.  The long way sees to both.  C1 */
+START_TEST(C1_drivers_with_more_to_do)
+{
+    CALL_OK(irq_bind, EXO_FIRST_IRQ, 40, server.vcpu_cap, 3);
+    as(&server);
+    if (!_i)
+        server.vcpu->page->upcall_events = 8;
+    ck_assert_int_eq(CALL(wait, 8, EXO_FOREVER), MACHINE_AWAY);
+    as(&root);
+    if (_i)
+        machine.cpu->resched = 1;
+    machine_irq(40);
+    ck_assert_ptr_eq(machine.cpu->current, server.vcpu);
+    ck_assert_uint_eq(machine.cpu->resched, 0);
+    ck_assert_int_eq(machine_in_upcall(server.vcpu), !_i);
+    ck_assert_uint_eq(x(server.vcpu, 0), 8);
+    ck_assert_ptr_eq(machine.cpu->ready.next, &root.vcpu->queue);
+    ck_assert_uint_le(machine.cpu->timer_at, machine.cpu->slot_end);
+}
+END_TEST
+
 /* Who is called for goes the long way, and leaves it with nothing undone.  K28 */
 START_TEST(K28_traps_look_who_calls)
 {
@@ -2149,6 +2215,9 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, traps_wait_their_turn, 0, 3);
     tcase_add_loop_test(tc, K30_upcalls_keep_registers, 0, 2);
     tcase_add_loop_test(tc, K28_traps_look_who_calls, 0, 2);
+    tcase_add_test(tc, K30_no_entry_no_upcall);
+    tcase_add_test(tc, C1_drivers_get_what_is_theirs);
+    tcase_add_loop_test(tc, C1_drivers_with_more_to_do, 0, 2);
     tcase_add_test(tc, I1_pages_go_the_short_way);
     suite_add_tcase(s, tc);
 
