@@ -1,6 +1,7 @@
 #include "audit.h"
 
 #include "base/range.h"
+#include "block.h"
 #include "irq.h"
 #include "log.h"
 #include "msi.h"
@@ -135,7 +136,7 @@ static void check_free_list(unsigned zone, unsigned order)
 {
     pfn_t prev = 0;
 
-    for (pfn_t at = frame_free_head(zone, order); at && ok(); at = frame_look(at)->next) {
+    for (pfn_t at = block_first(zone, order); at && ok(); at = frame_look(at)->next) {
         if (!expect(frame_is_ram(at), "the free list of order %u leads outside memory", order))
             return;
         expect(in_zone(at, zone), "free block %u is not in zone %u", at, zone);
@@ -157,7 +158,7 @@ static void check_cache(const struct cpu *cpu)
 {
     uint32_t n = 0;
 
-    for (pfn_t at = frame_cached_first(cpu); at && ok(); at = frame_look(at)->next) {
+    for (pfn_t at = pool_cached_first(cpu); at && ok(); at = frame_look(at)->next) {
         if (!expect(frame_is(at, EXO_FRAME_FREE) && frame_look(at)->order1 == 0,
                     "frame %u is in CPU %u's cache and not free", at, cpu->id))
             return;

@@ -7,6 +7,7 @@
 #include "base/elf64.h"
 #include "base/newc.h"
 #include "base/range.h"
+#include "block.h"
 #include "dma.h"
 #include "info.h"
 #include "irq.h"

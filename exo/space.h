@@ -19,6 +19,7 @@
 #include "cpu.h"
 #include "frame.h"
 #include "info.h"
+#include "tlb.h"
 
 /* What is left of a contiguous run that is bound in pieces: frames charged to the space's account, neither zeroed nor
  * bound, the next at pfn to be bound at va.  All 0: there is none. */

@@ -22,7 +22,7 @@ $(FUZZ_OBJ): $(HOST)/%.o: % $(HOST)/flags/cflags
 # The audit is the judge and not what is tried: fast, and its own branches are nobody's progress. Nor are comparisons in
 # what it calls for each frame, or in the machine.
 ifneq ($(FUZZ_LIBFUZZER),)
-$(HOST)/exo/frame.c.o $(HOST)/exo/tlb.c.o: host_more = -fno-sanitize-coverage=trace-cmp
+$(HOST)/exo/frame.c.o $(HOST)/exo/frame_table.c.o $(HOST)/exo/tlb.c.o: host_more = -fno-sanitize-coverage=trace-cmp
 $(patsubst %,$(HOST)/%.o,$(call sources,exo/arch/host)): host_more = -fno-sanitize-coverage=trace-cmp
 $(HOST)/exo/audit.c.o: host_more = -O2 -fno-sanitize=address,undefined,fuzzer-no-link
 endif

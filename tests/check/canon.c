@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cpu.h"
+#include "block.h"
 #include "dma.h"
 #include "exo_small.h"
 #include "msi.h"
@@ -419,7 +420,7 @@ static void put_cpu(struct cpu *cpu)
     put(hw->kicked);
     put_time(hw->timer);
     put_time(cpu->slot_end);
-    for (pfn_t at = frame_cached_first(cpu); at; at = frame_entry(at)->next)
+    for (pfn_t at = pool_cached_first(cpu); at; at = frame_entry(at)->next)
         put(canon_exact ? name_of(at) << 1 | frame_is_stale(at) : frame_is_stale(at));
     put(NOBODY);
 }
@@ -429,7 +430,7 @@ static void put_blocks(void)
 {
     for (unsigned order = 0; order < FRAME_ORDERS; order++)
         for (unsigned zone = 0; zone < 2; zone++)
-            for (pfn_t at = frame_free_head(zone, order); at; at = frame_entry(at)->next) {
+            for (pfn_t at = block_first(zone, order); at; at = frame_entry(at)->next) {
                 unsigned stale = 0;
 
                 for (pfn_t i = 0; i < 1u << order; i++)

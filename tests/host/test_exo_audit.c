@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "audit.h"
+#include "block.h"
 #include "cpu.h"
 #include "dma.h"
 #include "exo_machine.h"
@@ -139,7 +140,7 @@ static struct exo_frame *frame_under(const void *object)
 static pfn_t free_block(void)
 {
     for (unsigned i = 0; i < FRAME_ZONES * FRAME_ORDERS; i++) {
-        pfn_t head = frame_free_head(i / FRAME_ORDERS, i % FRAME_ORDERS);
+        pfn_t head = block_first(i / FRAME_ORDERS, i % FRAME_ORDERS);
 
         if (head)
             return head;
@@ -154,7 +155,7 @@ static struct exo_frame *free_frame(void)
 
 static struct exo_frame *cached_frame(void)
 {
-    return frame_entry(frame_cached_first(&cpus[0]));
+    return frame_entry(pool_cached_first(&cpus[0]));
 }
 
 static pfn_t last(void)
@@ -212,7 +213,7 @@ PLANT("are not joined", {
 });
 PLANT("cache and not free", cached_frame()->order1 = 1);
 PLANT("cache and not free", cached_frame()->next = last() + 1);
-PLANT("is free twice", cached_frame()->next = frame_cached_first(&cpus[0]));
+PLANT("is free twice", cached_frame()->next = pool_cached_first(&cpus[0]));
 
 /* ---- bindings -------------------------------------------------------------------------------------------------- */
 

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "audit.h"
+#include "block.h"
 #include "exo_machine.h"
 #include "frame.h"
 

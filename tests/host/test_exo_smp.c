@@ -805,7 +805,7 @@ START_TEST(every_frame_is_found)
     CALL_OK(page_alloc, EXO_SELF_SPACE, va, 64, EXO_WANT_ANY, RW);
     CALL_OK(page_unmap, EXO_SELF_SPACE, va, 63, 0); /* its tables are there */
     for (unsigned i = 1; i < ncpus; i++) {
-        pfn_t pfn = frame_cached_first(&cpus[i]);
+        pfn_t pfn = pool_cached_first(&cpus[i]);
 
         if (!pfn)
             continue;

@@ -2,7 +2,7 @@
 
 #include "arch/arch.h"
 #include "cpu.h"
-#include "frame.h"
+#include "block.h"
 #include "main.h"
 #include "panic.h"
 
