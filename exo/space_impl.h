@@ -1,4 +1,4 @@
-/* What space.c and space_large.c share: tables, entries, flushes.  All of it under the space's lock.
+/* What space*.c share: tables, entries, flushes.  All of it under the space's lock.
  *
  *     root table  ->  ...  ->  table of level 1  ->  table of level 0  ->  page
  *                                                \-> large page: EXO_LARGE_PAGES frames, where a table of level 0 would be
@@ -17,6 +17,11 @@ int tables_make(struct space *space, uint64_t va, unsigned level, pte_t **out);
 /* Frees va's tables from the lowest up, as far as they are empty. */
 void tables_trim(struct space *space, uint64_t va);
 
+void tables_trim_range(struct space *space, uint64_t va, uint64_t n);
+/* All tables for the range exist and all its entries, of which the first is *first, are empty; or an error, and nothing has
+ * changed. */
+int tables_prepare(struct space *space, uint64_t va, uint64_t n, pte_t **first);
+
 /* Nobody else's TLB knows of it, nor can before this CPU drops the space's lock. */
 static inline bool only_here(const struct space *space)
 {
@@ -33,7 +38,31 @@ void flush_space(struct space *space);
 /* After `entries` of them, for n pages from va on, have changed that TLBs may know: now, or some day. */
 void forget(struct space *space, uint64_t va, uint64_t n, uint64_t entries, bool lazy);
 
+/* What one call does with interrupts off, at most (docs/bounds.md). */
+#define FRAMES_AT_ONCE 12u /* had and zeroed; or put back, each joining buddies of up to 18 orders */
+
+/* Fills an empty entry: whose reference is counted already, or is to be. */
+static inline void bind_counted(struct space *space, pte_t *entry, pte_t value)
+{
+    entry_set(entry, value);
+    space->nbound++;
+}
+
+static inline __attribute__((always_inline)) void bind(struct space *space, pte_t *entry, pte_t value)
+{
+    if (pte_is_counted(value))
+        frame_ref(paddr_to_pfn(pte_paddr(value)));
+    bind_counted(space, entry, value);
+}
+
+/* Unbinds.  How many pages it looked at: all, or those in front of a large one, or fewer as only so much is freed at once. */
+uint64_t pages_unbind(struct space *space, uint64_t va, uint64_t n, bool lazy);
+
+/* What is left of a contiguous run goes back. */
 void run_drop(struct space *space);
+
+/* A space that is pinned is so no more. */
+void asid_unpin(struct space *space);
 
 /* The entry of the large page that va lies in, or NULL. */
 pte_t *large_entry(const struct space *space, uint64_t va);

@@ -45,13 +45,6 @@ static int prepare(struct space *space, uint64_t va, pte_t **out)
     return rc;
 }
 
-static void bind(struct space *space, pte_t *entry, pte_t value)
-{
-    frame_ref(paddr_to_pfn(pte_paddr(value)));
-    entry_set(entry, value);
-    space->nbound++;
-}
-
 int64_t large_unbind(struct space *space, uint64_t va, uint64_t n, bool lazy)
 {
     pte_t *entry = large_entry(space, va);
