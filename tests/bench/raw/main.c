@@ -93,8 +93,14 @@ static void bench_call(void)
     RAW_CALL8(EXO_CALL_call, gate, 1, 2, 3, 4, 5, 6, EXO_FOREVER);
     row("call", LOOP(ROUNDS, RAW_CALL8(EXO_CALL_call, gate, 1, 2, 3, 4, 5, 6, EXO_FOREVER)), ROUNDS);
     peer_end(peer);
-    peer = peer_make(echo_fp_main, 0, true);
-    gate = make(RAW_CALL2(EXO_CALL_gate_create, peer.vcpu, 0));
+}
+
+/* After all rows where nobody uses FP registers: from here on this vcpu does, and is looked at for that. */
+static void bench_fp(void)
+{
+    struct peer peer = peer_make(echo_fp_main, 0, true);
+    exo_handle_t gate = make(RAW_CALL2(EXO_CALL_gate_create, peer.vcpu, 0));
+
     RAW_CALL8(EXO_CALL_call, gate, 1, 2, 3, 4, 5, 6, EXO_FOREVER);
     row("call.fp", LOOP(ROUNDS, RAW_CALL8(EXO_CALL_call, gate, 1, 2, 3, 4, 5, 6, EXO_FOREVER); touch_fp()),
         ROUNDS);
@@ -324,6 +330,7 @@ static void bench_traced(void)
     must(RAW_CALL4(EXO_CALL_trace_control, EXO_FIRST_TRACE, 0, EXO_TRACE_ON, 0), "tracing");
     row_prefix = "traced.";
     bench_plain();
+    bench_fp();
     must(RAW_CALL4(EXO_CALL_trace_control, EXO_FIRST_TRACE, 0, EXO_TRACE_OFF, 0), "tracing no more");
     row_prefix = "untraced.";
     row("null", LOOP(ROUNDS, RAW_CALL0(EXO_CALL_null)), ROUNDS);
@@ -344,6 +351,7 @@ static void first_main(uint64_t arg)
     bench_appel();
     bench_irq();
     bench_space();
+    bench_fp();
     bench_traced();
     put_text("bench: done\n");
     off();
