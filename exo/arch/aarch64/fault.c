@@ -48,36 +48,32 @@ void trap_user_traced(uint64_t esr, uint64_t far);
 void trap_serror_traced(uint64_t esr);
 _Noreturn void trap_kernel(uint64_t esr, uint64_t elr, uint64_t far, uint64_t sp);
 
+static struct vcpu *fp_off(void)
+{
+    local_enter();
+    fp_trap();
+    return NULL;
+}
+
 struct vcpu *trap_user(uint64_t esr, uint64_t far)
 {
-    switch ((enum exception_class)(esr >> 26 & 0x3f)) {
-    case EC_DATA_ABORT:
+    static const uint8_t kinds[64] = {
+        [EC_UNKNOWN] = EXO_EXC_UNDEFINED,      [EC_WFX] = EXO_EXC_UNDEFINED,
+        [EC_BTI] = EXO_EXC_UNDEFINED,          [EC_ILLEGAL] = EXO_EXC_UNDEFINED,
+        [EC_SYSTEM] = EXO_EXC_UNDEFINED,       [EC_PC_ALIGN] = EXO_EXC_ALIGNMENT,
+        [EC_SP_ALIGN] = EXO_EXC_ALIGNMENT,     [EC_FP_TRAP] = EXO_EXC_FP,
+        [EC_BREAK_LOWER] = EXO_EXC_BREAKPOINT, [EC_STEP_LOWER] = EXO_EXC_BREAKPOINT,
+        [EC_WATCH_LOWER] = EXO_EXC_BREAKPOINT, [EC_BRK] = EXO_EXC_BREAKPOINT,
+    };
+    unsigned class = esr >> 26 & 0x3f;
+
+    if (class == EC_DATA_ABORT)
         return data_abort(esr, far);
-    case EC_FETCH_ABORT:
-        return is_page_fault(esr) ? trap_page_fault(far, EXO_PROT_EXEC) : trap_exception(EXO_EXC_OTHER, esr);
-    case EC_FP:
-        local_enter();
-        fp_trap();
-        return NULL;
-    case EC_PC_ALIGN:
-    case EC_SP_ALIGN:
-        return trap_exception(EXO_EXC_ALIGNMENT, esr);
-    case EC_FP_TRAP:
-        return trap_exception(EXO_EXC_FP, esr);
-    case EC_BRK:
-    case EC_BREAK_LOWER:
-    case EC_STEP_LOWER:
-    case EC_WATCH_LOWER:
-        return trap_exception(EXO_EXC_BREAKPOINT, esr);
-    case EC_UNKNOWN:
-    case EC_WFX:
-    case EC_BTI:
-    case EC_ILLEGAL:
-    case EC_SYSTEM:
-        return trap_exception(EXO_EXC_UNDEFINED, esr);
-    default:
-        return trap_exception(EXO_EXC_OTHER, esr);
-    }
+    if (kinds[class])
+        return trap_exception(kinds[class], esr);
+    if (class == EC_FETCH_ABORT && is_page_fault(esr))
+        return trap_page_fault(far, EXO_PROT_EXEC);
+    return class == EC_FP ? fp_off() : trap_exception(EXO_EXC_OTHER, esr);
 }
 
 struct vcpu *trap_serror(uint64_t esr)
