@@ -105,7 +105,7 @@ void slice_ready_first(struct vcpu *vcpu)
         woken(vcpu);
 }
 
-/* The current vcpu's time is another's, as by a fast path; it goes on right after. */
+/* The current vcpu's time is another's, as by a fast path, but that upcalls are looked at on the way out; it goes on right after. */
 static void borrow(struct cpu *cpu, struct vcpu *to)
 {
     struct vcpu *from = cpu->current;
@@ -128,8 +128,7 @@ void slice_urgent(struct vcpu *vcpu)
 {
     struct cpu *cpu = vcpu->cpu;
 
-    if (slice_is_quiet(cpu) && cpu->current && !cpu->resched && slice_is_sound(cpu, vcpu) &&
-        slice_can_follow(vcpu)) {
+    if (slice_is_quiet(cpu) && cpu->current && !cpu->resched && slice_is_sound(cpu, vcpu)) {
         borrow(cpu, vcpu);
         return;
     }

@@ -291,6 +291,18 @@ START_TEST(K13_idle_cpus_keep_no_asid)
 }
 END_TEST
 
+/* Whether another CPU's vcpu is ready is to be seen in world mode only.  K8 */
+START_TEST(K8_yields_abroad_take_the_world)
+{
+    uint32_t before;
+
+    other_of(&client, 1);
+    before = worlds();
+    CALL(yield, other_cap);
+    ck_assert_uint_eq(worlds(), before + 1);
+}
+END_TEST
+
 /* What is no caller's token is refused in local mode, unless it names another CPU's vcpu. */
 START_TEST(I1_invented_tokens_disturb_nobody)
 {
@@ -436,6 +448,7 @@ static Suite *suite(void)
     tcase_add_test(tc, C1_owners_come_with_notes);
     tcase_add_test(tc, K13_idle_cpus_keep_no_asid);
     tcase_add_test(tc, I1_invented_tokens_disturb_nobody);
+    tcase_add_test(tc, K8_yields_abroad_take_the_world);
     tcase_add_test(tc, K8_answers_with_capabilities_take_the_world);
     suite_add_tcase(s, tc);
 

@@ -129,8 +129,6 @@ static void go_up(unsigned way)
     see_upcall(way);
     machine_touch(LANDING_VA + (1ull << 30), EXO_PROT_READ); /* not even a table */
     see_upcall(way);
-    machine_touch(1ull << ARCH_USER_BITS | VA, EXO_PROT_EXEC); /* nobody has such an address */
-    see_upcall(way);
 }
 
 /* Somebody waits, and is woken by an event, and by a line. */
@@ -669,6 +667,127 @@ START_TEST(K28_traps_look_who_calls)
 }
 END_TEST
 
+/* Who stands first in the list may not be run as he is, once all ASIDs are free again: he gets one.  K13 */
+static void rollover(void *unused)
+{
+    (void)unused;
+    local_enter();
+    world_upgrade();
+    spaces_rollover();
+    world_leave();
+    local_leave();
+}
+
+START_TEST(K13_who_follows_has_an_asid)
+{
+    const struct space *space;
+
+    as(&server);
+    as(&client);
+    ck_assert_int_eq(machine_try(rollover, NULL), MACHINE_RUNS);
+    ck_assert_int_eq(CALL(wait, 1, EXO_FOREVER), MACHINE_AWAY);
+    ck_assert_ptr_ne(machine.cpu->current, client.vcpu);
+    space = machine.cpu->current->space;
+    ck_assert_uint_eq(space->asid_generation, space_generation);
+    ck_assert(space_has_asid(machine.cpu, space));
+    ck_assert_uint_eq(machine.on->asid, space->asid);
+}
+END_TEST
+
+/* Of two that are ready the one that is named, whatever stands in the other registers.  C1 */
+START_TEST(C1_yields_to_whom_it_names)
+{
+    exo_handle_t handles[2];
+    struct vcpu *beside[2];
+
+    as(&client);
+    for (unsigned i = 0; i < 2; i++)
+        beside[i] = actor_vcpu(VA + i * PAGE_SIZE, &handles[i]);
+    ck_assert_int_eq(CALL(yield, handles[_i], handles[!_i], handles[!_i]), MACHINE_AWAY);
+    ck_assert_ptr_eq(machine.cpu->current, beside[_i]);
+}
+END_TEST
+
+/* Whoever is yielded to has first what he is to be told.  C1 */
+START_TEST(C1_yields_to_an_upcall)
+{
+    uint64_t event = (uint64_t)CALL_OK(event_create, server.vcpu_cap, 4);
+
+    as(&root);
+    server.vcpu->page->upcall_events = 4;
+    ck_assert_int_eq(CALL(signal, event, 4), 0);
+    ck_assert_int_eq(server.vcpu->state, VCPU_READY);
+    ck_assert_int_eq(CALL(yield, server.vcpu_cap), MACHINE_AWAY);
+    ck_assert_ptr_eq(machine.cpu->current, server.vcpu);
+    ck_assert(machine_in_upcall(server.vcpu));
+    ck_assert_uint_eq(server.vcpu->page->info, 4);
+}
+END_TEST
+
+/* Whatever stands in the vcpu page, and whichever way it is loaded from there.  K5 */
+START_TEST(K5_resume_stays_in_user_mode)
+{
+    as(&client);
+    client.vcpu->page->regs = (struct exo_regs){.pc = USER_PC, .pstate = UINT64_MAX};
+    machine.cpu->resched = (uint64_t)_i;
+    CALL0(resume);
+    ck_assert_ptr_eq(machine.cpu->current, client.vcpu);
+    ck_assert_uint_eq(client.vcpu->regs.pstate, 0xf0000000);
+    ck_assert_uint_eq(client.vcpu->regs.pc, USER_PC);
+}
+END_TEST
+
+/* An address that no space has is bound nowhere, though what its low bits say is.  K30 */
+START_TEST(K30_no_address_of_any_space)
+{
+    as(&client);
+    CALL_OK(page_alloc, EXO_SELF_SPACE, VA, 1, EXO_WANT_ANY, RW);
+    machine_touch(1ull << ARCH_USER_BITS | VA, EXO_PROT_EXEC);
+    ck_assert_uint_eq(client.vcpu->page->detail, EXO_PROT_EXEC);
+    upcall_done();
+    machine_touch(VA, EXO_PROT_EXEC);
+    ck_assert_uint_eq(client.vcpu->page->detail, EXO_PROT_EXEC | EXO_ACCESS_BOUND);
+}
+END_TEST
+
+/* What is asked back is told at once where upcalls were masked until now, though others are ready.  K27 */
+START_TEST(K27_nobody_waits_over_a_notice)
+{
+    as(&client);
+    CALL_OK(page_alloc, EXO_SELF_SPACE, VA, 5, EXO_WANT_ANY, RW);
+    client.vcpu->page->upcall_masked = 1;
+    as(&root);
+    ck_assert_int_gt(CALL(env_limit, client.env_cap, 1, machine.time + 1000), 0);
+    as(&client);
+    ck_assert(client.vcpu->notices.due);
+    client.vcpu->page->upcall_masked = 0;
+    ck_assert_int_eq(CALL(wait, 1, EXO_FOREVER), 0);
+    ck_assert_ptr_eq(machine.cpu->current, client.vcpu);
+    ck_assert(machine_in_upcall(client.vcpu));
+    ck_assert_uint_eq(client.vcpu->page->reason, EXO_UPCALL_REVOKE);
+}
+END_TEST
+
+/* Whoever is woken beside the current one gets his turn, and a deadline that comes before it stays.  C1 */
+START_TEST(C1_the_timer_knows_who_was_woken)
+{
+    const uint64_t slot = machine.cpu->slot_ticks, deadline = machine.time + slot / 4;
+    uint64_t event = (uint64_t)CALL_OK(event_create, server.vcpu_cap, 1);
+
+    as(&server);
+    CALL(wait, 1, EXO_FOREVER);
+    as(&client);
+    CALL(wait, 1, _i ? deadline : EXO_FOREVER);
+    ck_assert_ptr_eq(machine.cpu->current, root.vcpu);
+    CALL0(yield); /* alone, with a timer for that */
+    ck_assert_uint_eq(machine.cpu->timer_at, _i ? deadline : EXO_FOREVER);
+    CALL_OK(signal, event, 1);
+    ck_assert_ptr_eq(machine.cpu->current, root.vcpu);
+    ck_assert_uint_eq(machine.cpu->timer_at, _i ? deadline : machine.cpu->slot_end);
+    ck_assert_uint_le(machine.cpu->slot_end, machine.time + slot);
+}
+END_TEST
+
 /* Messages with pages and no more go the short way: nobody brings the page about CPUs up to date.  I1 */
 START_TEST(I1_pages_go_the_short_way)
 {
@@ -740,6 +859,13 @@ static Suite *suite(void)
     tcase_add_test(tc, C1_drivers_get_what_is_theirs);
     tcase_add_loop_test(tc, C1_drivers_with_more_to_do, 0, 2);
     tcase_add_test(tc, I1_pages_go_the_short_way);
+    tcase_add_test(tc, K13_who_follows_has_an_asid);
+    tcase_add_test(tc, K27_nobody_waits_over_a_notice);
+    tcase_add_test(tc, C1_yields_to_an_upcall);
+    tcase_add_loop_test(tc, K5_resume_stays_in_user_mode, 0, 2);
+    tcase_add_test(tc, K30_no_address_of_any_space);
+    tcase_add_loop_test(tc, C1_yields_to_whom_it_names, 0, 2);
+    tcase_add_loop_test(tc, C1_the_timer_knows_who_was_woken, 0, 2);
     suite_add_tcase(s, tc);
 
     pages_in_parts(s);
