@@ -24,7 +24,7 @@ $(FUZZ_OBJ): $(HOST)/%.o: % $(HOST)/flags/cflags
 ifneq ($(FUZZ_LIBFUZZER),)
 $(HOST)/exo/frame.c.o $(HOST)/exo/frame_table.c.o $(HOST)/exo/tlb.c.o: host_more = -fno-sanitize-coverage=trace-cmp
 $(patsubst %,$(HOST)/%.o,$(call sources,exo/arch/host)): host_more = -fno-sanitize-coverage=trace-cmp
-$(HOST)/exo/audit.c.o: host_more = -O2 -fno-sanitize=address,undefined,fuzzer-no-link
+$(HOST_AUDIT_SRC:%=$(HOST)/%.o): host_more = -O2 -fno-sanitize=address,undefined,fuzzer-no-link
 endif
 
 # With libFuzzer (FUZZ_LIBFUZZER=1) the kernel and what is around it are one object, whose variables are in sections by

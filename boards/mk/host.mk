@@ -20,6 +20,7 @@ HOST_CFLAGS   := -std=gnu17 -O1 -g $(HOST_SANITIZE) -fno-omit-frame-pointer -Iin
 HOST_LDLIBS    = $$(pkg-config --libs check) -lfdt
 
 HOST_EXO_PORTABLE := $(sort $(wildcard exo/*.c))
+HOST_AUDIT_SRC := $(filter exo/audit.c exo/audit_%.c,$(HOST_EXO_PORTABLE))
 HOST_EXO_SRC   := $(HOST_EXO_PORTABLE) $(call sources,exo/arch/host)
 HOST_LIBOS_SRC := $(filter-out libos/arch/% libos/libc/% %.S,$(call sources,libos)) $(call sources,libos/arch/host)
 HOST_TEST_SRC  := $(sort $(wildcard tests/host/test_*.c))

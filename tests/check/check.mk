@@ -11,7 +11,7 @@ CHECK_TOLD    := -fsanitize=thread --param tsan-distinguish-volatile=1 --param t
 
 CHECK_KERNEL_SRC := $(HOST_EXO_SRC)
 # Not a part of what is copied: the audit changes nothing, and nobody touches the window.
-CHECK_APART      := exo/arch/host/window.c exo/audit.c
+CHECK_APART      := exo/arch/host/window.c $(HOST_AUDIT_SRC)
 CHECK_SRC        := $(sort $(wildcard tests/check/*.c)) tests/host/exo_machine.c tests/host/exo_image.c \
                     tests/host/exo_small.c tests/host/exo_oracle.c
 CHECK_KERNEL_OBJ := $(patsubst %,$(CHECK)/%.o,$(filter-out $(CHECK_APART),$(CHECK_KERNEL_SRC)))
