@@ -704,6 +704,23 @@ START_TEST(K13_who_follows_has_an_asid)
 }
 END_TEST
 
+/* Nor a driver, where his line interrupts somebody.  K13 */
+START_TEST(K13_who_is_urgent_has_an_asid)
+{
+    CALL_OK(irq_bind, EXO_FIRST_IRQ, 40, server.vcpu_cap, 3);
+    as(&server);
+    ck_assert_int_eq(CALL(wait, 8, EXO_FOREVER), MACHINE_AWAY);
+    as(&root);
+    ck_assert_int_eq(machine_try(rollover, NULL), MACHINE_RUNS);
+    as(&root);
+    machine_irq(40);
+    ck_assert_ptr_eq(machine.cpu->current, server.vcpu);
+    ck_assert_uint_eq(server.env->home->asid_generation, space_generation);
+    ck_assert(space_has_asid(machine.cpu, server.env->home));
+    ck_assert_uint_eq(machine.on->asid, server.env->home->asid);
+}
+END_TEST
+
 /* Of two that are ready the one that is named, whatever stands in the other registers.  C1 */
 START_TEST(C1_yields_to_whom_it_names)
 {
@@ -870,6 +887,7 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, C1_drivers_with_more_to_do, 0, 4);
     tcase_add_test(tc, I1_pages_go_the_short_way);
     tcase_add_test(tc, K13_who_follows_has_an_asid);
+    tcase_add_test(tc, K13_who_is_urgent_has_an_asid);
     tcase_add_test(tc, K27_nobody_waits_over_a_notice);
     tcase_add_test(tc, C1_yields_to_an_upcall);
     tcase_add_loop_test(tc, K5_resume_stays_in_user_mode, 0, 2);

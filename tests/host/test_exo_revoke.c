@@ -258,6 +258,8 @@ START_TEST(refuses_and_ends)
     ck_assert(ended_revoked(&a));
     ck_assert_int_eq(CALL(env_status, a.env_cap, EXO_ENV_REASON), EXO_END_REVOKED);
     ck_assert_int_eq(CALL(env_status, a.env_cap, EXO_ENV_CODE), left);
+    ck_assert_int_eq(CALL(env_status, a.env_cap, EXO_ENV_PC), 0); /* it did nothing to end */
+    ck_assert_int_eq(CALL(env_status, a.env_cap, EXO_ENV_ADDRESS), 0);
     CALL_FAILS(EXO_ESTATE, env_limit, a.env_cap, 10, 0);
     /* One that never ran, so that nobody can be asked, ends too, and its parent hears of it. */
     ck_assert_int_gt(CALL(env_limit, (exo_handle_t)handles, 1, 0), 0);
