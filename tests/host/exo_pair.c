@@ -1,5 +1,7 @@
 #include "exo_pair.h"
 
+#include "space.h"
+
 struct actor client, server;
 uint64_t gate;
 
@@ -32,4 +34,19 @@ void client_has(uint64_t n)
     for (uint64_t i = 0; i < n; i++)
         CALL_OK(page_alloc, EXO_SELF_SPACE, VA + i * PAGE_SIZE, 1, EXO_WANT_ANY, RW);
     as(&root);
+}
+
+static void rollover(void *unused)
+{
+    (void)unused;
+    local_enter();
+    world_upgrade();
+    spaces_rollover();
+    world_leave();
+    local_leave();
+}
+
+void asids_run_out(void)
+{
+    ck_assert_int_eq(machine_try(rollover, NULL), MACHINE_RUNS);
 }

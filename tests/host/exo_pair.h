@@ -15,5 +15,7 @@ void pair_boot(void);
 uint64_t called(void);
 /* The client binds n pages from VA on; init is current afterwards. */
 void client_has(uint64_t n);
+/* All are free again, but for those of the spaces that are loaded. */
+void asids_run_out(void);
 
 #endif

@@ -1,23 +1,17 @@
 /* Gates: calls, replies, what goes along, and every way that one can come to nothing.  I1 I4 K4 K14 K29, invariant 8 */
 #include <string.h>
 
-#include "exo_machine.h"
+#include "exo_pair.h"
 
-#define VA 0x10000000ull
-
-static struct actor client, server, third;
-static uint64_t gate; /* the client's, into the server; badge 99 */
+static struct actor third; /* may call the server too; the client's gate has badge 99 */
 
 static void setup(void)
 {
     uint64_t mine;
 
-    exo_boot();
-    client = actor_make(100);
-    server = actor_make(100);
+    pair_boot();
     third = actor_make(100);
     mine = (uint64_t)CALL_OK(gate_create, server.vcpu_cap, 0);
-    gate = (uint64_t)CALL_OK(cap_grant, client.env_cap, mine, EXO_RIGHT_USE | EXO_RIGHT_COPY, 99, 0);
     ck_assert_uint_eq(
         gate, (uint64_t)CALL_OK(cap_grant, third.env_cap, mine, EXO_RIGHT_USE | EXO_RIGHT_COPY, 55, 0));
 }
@@ -36,7 +30,7 @@ static void server_waits(void)
 }
 
 /* The client calls while the server waits; the server is current then.  The token. */
-static uint64_t called(uint64_t flags, uint64_t deadline)
+static uint64_t called_with(uint64_t flags, uint64_t deadline)
 {
     server_waits();
     as(&client);
@@ -48,7 +42,7 @@ static uint64_t called(uint64_t flags, uint64_t deadline)
 
 START_TEST(words_and_badge)
 {
-    uint64_t token = called(0, EXO_FOREVER);
+    uint64_t token = called_with(0, EXO_FOREVER);
 
     ck_assert_int_gt((int64_t)token, 0);
     for (unsigned i = 1; i <= 6; i++)
@@ -98,7 +92,7 @@ END_TEST
 /* Invariant 8: only the callee, only once, only while the caller waits. */
 START_TEST(tokens)
 {
-    uint64_t token = called(0, EXO_FOREVER), state;
+    uint64_t token = called_with(0, EXO_FOREVER), state;
     static const uint64_t flips[] = {1,          1ull << 8,  1ull << 31, 1ull << 32, 1ull << 40,
                                      1ull << 59, 1ull << 62, 1ull << 63, UINT32_MAX};
 
@@ -131,7 +125,7 @@ END_TEST
 /* K21: a token of a caller that is gone does not answer whoever has its frame now. */
 START_TEST(token_of_a_dead_caller)
 {
-    uint64_t token = called(0, EXO_FOREVER);
+    uint64_t token = called_with(0, EXO_FOREVER);
     struct vcpu *dead = client.vcpu;
     uint64_t mine, handles;
     pfn_t pfn;
@@ -187,7 +181,7 @@ END_TEST
 
 START_TEST(call_times_out)
 {
-    uint64_t token = called(0, machine.time + 1000);
+    uint64_t token = called_with(0, machine.time + 1000);
 
     machine_advance(999);
     ck_assert_int_eq(client.vcpu->state, VCPU_CALLING);
@@ -284,7 +278,7 @@ START_TEST(events_end_receiving_after_an_answer)
 
     server.vcpu->page->upcall_events = 2;
     server.vcpu->page->upcall_masked = 1;
-    token = called(0, EXO_FOREVER);
+    token = called_with(0, EXO_FOREVER);
     as(&root);
     CALL_OK(signal, event, 2);
     as(&server);
@@ -303,7 +297,7 @@ START_TEST(upcall_after_a_call)
     uint64_t event = (uint64_t)CALL_OK(event_create, client.vcpu_cap, 4), token;
 
     client.vcpu->page->upcall_events = 4;
-    token = called(0, EXO_FOREVER);
+    token = called_with(0, EXO_FOREVER);
     as(&root);
     CALL_OK(signal, event, 4);
     ck_assert_int_eq(client.vcpu->state, VCPU_CALLING);
@@ -342,7 +336,7 @@ START_TEST(pages_and_a_cap)
     uint64_t token;
 
     prepare(4);
-    token = called(EXO_MSG_PAGES | EXO_MSG_CAP, EXO_FOREVER);
+    token = called_with(EXO_MSG_PAGES | EXO_MSG_CAP, EXO_FOREVER);
     ck_assert_uint_eq(recv->npages, 4);
     ck_assert_uint_eq(recv->prot, RW);
     for (uint64_t i = 0; i < 4; i++)
@@ -475,7 +469,7 @@ START_TEST(bad_reply_keeps_the_caller)
     uint64_t token;
 
     prepare(1);
-    token = called(0, EXO_FOREVER);
+    token = called_with(0, EXO_FOREVER);
     server.vcpu->page->send = (struct exo_send){.va = VA, .npages = 1, .prot = RW};
     client.vcpu->page->recv = (struct exo_recv){.va = VA + (1 << 30), .max_pages = 4};
     ck_assert_int_eq(REPLY(token | EXO_REPLY_PAGES, 0, 0, 0, 0, 0, 0, EXO_FOREVER), -EXO_EUNBOUND);
@@ -494,7 +488,7 @@ START_TEST(rounds_leave_nothing)
     prepare(4);
     for (unsigned i = 0; i < 200; i++) {
         struct exo_recv *recv = &server.vcpu->page->recv;
-        uint64_t token = called(EXO_MSG_PAGES | EXO_MSG_CAP, EXO_FOREVER);
+        uint64_t token = called_with(EXO_MSG_PAGES | EXO_MSG_CAP, EXO_FOREVER);
 
         CALL_OK(page_unmap, EXO_SELF_SPACE, recv->va, 4);
         CALL_OK(cap_drop, recv->cap);
@@ -516,7 +510,7 @@ START_TEST(ring_of_death)
     uint64_t to_third = (uint64_t)CALL_OK(gate_create, third.vcpu_cap, 0);
 
     to_third = (uint64_t)CALL_OK(cap_grant, server.env_cap, to_third, EXO_RIGHT_USE);
-    called(0, EXO_FOREVER);
+    called_with(0, EXO_FOREVER);
     as(&third);
     RECEIVE(EXO_FOREVER);
     as(&server);

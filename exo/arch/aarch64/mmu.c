@@ -1,8 +1,8 @@
 #include "mmu.h"
 
 #include "arch/arch.h"
-#include "cpu.h"
 #include "block.h"
+#include "cpu.h"
 #include "main.h"
 #include "panic.h"
 

@@ -54,69 +54,64 @@ raw_call:
     ldp     x19, x30, [sp], #16
     ret
 
-/* uint64_t raw_kept(void): how many of x19 to x30 and sp a call did not keep. */
-    .global raw_kept
-raw_kept:
+.macro push_kept
     stp     x29, x30, [sp, #-96]!
     stp     x19, x20, [sp, #16]
     stp     x21, x22, [sp, #32]
     stp     x23, x24, [sp, #48]
     stp     x25, x26, [sp, #64]
     stp     x27, x28, [sp, #80]
-    .irp    n, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
-    mov     x\n, #(\n * 257)
-    .endr
-    mov     x0, xzr
-    mov     x8, #4                      /* EXO_CALL_yield */
-    svc     #0
-    mov     x0, xzr
-    .irp    n, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
-    mov     x1, #(\n * 257)
-    cmp     x\n, x1
-    cinc    x0, x0, ne
-    .endr
+.endm
+.macro pop_kept
     ldp     x19, x20, [sp, #16]
     ldp     x21, x22, [sp, #32]
     ldp     x23, x24, [sp, #48]
     ldp     x25, x26, [sp, #64]
     ldp     x27, x28, [sp, #80]
     ldp     x29, x30, [sp], #96
+.endm
+
+/* Each of these registers gets a value of its own; x0 more of them have another.  The latter needs x1. */
+.macro set_registers which:vararg
+    .irp    n, \which
+    mov     x\n, #(\n * 257)
+    .endr
+.endm
+.macro count_changed which:vararg
+    .irp    n, \which
+    mov     x1, #(\n * 257)
+    cmp     x\n, x1
+    cinc    x0, x0, ne
+    .endr
+.endm
+
+/* uint64_t raw_kept(void): how many of x19 to x30 and sp a call did not keep. */
+    .global raw_kept
+raw_kept:
+    push_kept
+    set_registers 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
+    mov     x0, xzr
+    mov     x8, #4                      /* EXO_CALL_yield */
+    svc     #0
+    mov     x0, xzr
+    count_changed 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
+    pop_kept
     ret
 
 /* uint64_t raw_trapped(void): how many of x3 to x30 the handler of a trap, and then who trapped, did not find as they were.  The
  * vcpu page's entry must be raw_trapped_entry. */
     .global raw_trapped
 raw_trapped:
-    stp     x29, x30, [sp, #-96]!
-    stp     x19, x20, [sp, #16]
-    stp     x21, x22, [sp, #32]
-    stp     x23, x24, [sp, #48]
-    stp     x25, x26, [sp, #64]
-    stp     x27, x28, [sp, #80]
-    .irp    n, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
-    mov     x\n, #(\n * 257)
-    .endr
+    push_kept
+    set_registers 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
     brk     #0                          /* x0: what the handler counted */
-    .irp    n, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
-    mov     x1, #(\n * 257)
-    cmp     x\n, x1
-    cinc    x0, x0, ne
-    .endr
-    ldp     x19, x20, [sp, #16]
-    ldp     x21, x22, [sp, #32]
-    ldp     x23, x24, [sp, #48]
-    ldp     x25, x26, [sp, #64]
-    ldp     x27, x28, [sp, #80]
-    ldp     x29, x30, [sp], #96
+    count_changed 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
+    pop_kept
     ret
     .global raw_trapped_entry
 raw_trapped_entry:
     mov     x0, xzr
-    .irp    n, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
-    mov     x1, #(\n * 257)
-    cmp     x\n, x1
-    cinc    x0, x0, ne
-    .endr
+    count_changed 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
     mrs     x1, tpidrro_el0
     str     x0, [x1, #128]              /* regs.x[0] */
     ldr     x2, [x1, #384]              /* regs.pc */
