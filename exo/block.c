@@ -4,7 +4,6 @@
 
 static pfn_t free_lists[FRAME_ZONES][FRAME_ORDERS]; /* 0: empty (frame 0 is never handed out) */
 static uint32_t free_orders[FRAME_ZONES];           /* bit k: the zone's list of order k is not empty */
-static unsigned top_zone;                           /* that has frames */
 
 /* A block is never larger than the lowest zone, nor the distance between two zones' ends: it lies in one. */
 static unsigned zone_of(pfn_t pfn)
@@ -119,7 +118,9 @@ int block_take_at(pfn_t pfn, unsigned order)
  * first block of some list there obeys it. */
 int block_take(unsigned order, uint64_t below, pfn_t *out)
 {
-    for (unsigned zone = below ? zone_of((pfn_t)(below - 1)) : top_zone;; zone--) {
+    uint64_t end = below ? below : (uint64_t)frame_ram.first + frame_ram.n;
+
+    for (unsigned zone = zone_of((pfn_t)(end - 1));; zone--) {
         for (uint32_t orders = free_orders[zone] >> order << order; orders; orders &= orders - 1) {
             unsigned k = (unsigned)__builtin_ctz(orders);
             pfn_t block = free_lists[zone][k];
@@ -179,8 +180,6 @@ void frames_add(pfn_t first, uint64_t n)
         first++;
         n--;
     }
-    if (n)
-        top_zone = (unsigned)max_u64(top_zone, zone_of((pfn_t)(first + n - 1)));
     for (uint64_t done = 0; done < n;) {
         pfn_t block = first + (pfn_t)done;
         unsigned order = order_at(block, n - done);

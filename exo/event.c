@@ -73,10 +73,9 @@ static bool look(struct vcpu *vcpu, void (*wake)(struct vcpu *))
 {
     int64_t result = 0;
 
-    if (event_ends_wait(vcpu, &result)) {
-        vcpu_result(vcpu, result);
-        wake(vcpu);
-    } else if (vcpu->state == VCPU_RUNNING) {
+    if (event_ends_wait(vcpu, wake))
+        return true;
+    if (vcpu->state == VCPU_RUNNING) {
         vcpu->cpu->resched = 1;
         if (vcpu_is_remote(vcpu))
             arch_cpu_kick(vcpu->cpu);

@@ -22,15 +22,19 @@ static inline bool event_set(struct vcpu *vcpu, uint64_t bits)
     return vcpu->state <= VCPU_READY;
 }
 void event_look(struct vcpu *vcpu);
-/* What most of those that wait are: in no queue, and nobody's peer.  True: the result is what it waits for. */
-static inline bool event_ends_wait(const struct vcpu *vcpu, int64_t *result)
+/* The same of one that waits as most do, in no queue and nobody's peer, for a bit that is there.  False: it does not. */
+static inline bool event_ends_wait(struct vcpu *vcpu, void (*wake)(struct vcpu *))
 {
-    const volatile struct exo_vcpu_page *page = vcpu->page;
+    uint64_t due;
 
     if (!ARCH_FAST_PATHS || vcpu->state != VCPU_WAITING || deadline_is_set(&vcpu->deadline))
         return false;
-    *result = (int64_t)(page->events & vcpu->wait_mask);
-    return *result;
+    due = ARCH_READ(&vcpu->page->events) & vcpu->wait_mask;
+    if (!due)
+        return false;
+    vcpu_result(vcpu, (int64_t)due);
+    wake(vcpu);
+    return true;
 }
 /* The same for a device's interrupt: whoever waits for it runs at once. */
 void event_post_urgent(struct vcpu *vcpu, uint64_t bits);

@@ -50,15 +50,18 @@ __attribute__((noinline)) struct vcpu *fp_hand_over(struct vcpu *to, struct cpu 
     return to;
 }
 
-__attribute__((noinline)) void fp_trap(void)
+__attribute__((noinline)) struct vcpu *fp_trap(void)
 {
     struct cpu *cpu = cpu_this();
-    struct vcpu *vcpu = cpu->current;
+    struct vcpu *vcpu;
 
+    local_enter();
+    vcpu = cpu->current;
     /* With turns left, this is the one without: it still uses them. */
     vcpu->fp_grant = vcpu->fp_turns ? (uint8_t)min_u64(2 * vcpu->fp_grant, FP_TURNS_MAX) : FP_TURNS_FIRST;
     vcpu->fp_turns = vcpu->fp_grant;
     enable(cpu, true);
     if (!vcpu->fp_owner)
         take(cpu, vcpu);
+    return NULL;
 }

@@ -12,8 +12,9 @@
 #define FP_TURNS_FIRST 4u
 #define FP_TURNS_MAX 128u
 
-/* The current vcpu touched FP/SIMD registers while they were off. */
-void fp_trap(void);
+/* The current vcpu touched FP/SIMD registers while they were off.  Takes the lock, and returns as trap_exception() does (trap.h):
+ * NULL, the lock being held for trap_leave(). */
+struct vcpu *fp_trap(void);
 
 /* `to` is about to run: is fp_follow() to do anything? */
 static inline bool fp_matters(const struct cpu *cpu, const struct vcpu *to)

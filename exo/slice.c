@@ -111,15 +111,12 @@ static void borrow(struct cpu *cpu, struct vcpu *to)
     struct vcpu *from = cpu->current;
     bool alone = list_empty(&cpu->ready);
 
-    slice_account(cpu, from->ticks);
     from->state = VCPU_READY;
     list_add_head(&cpu->ready, &from->queue);
     tick(cpu, alone);
     cpu->lent = false;
     cpu->borrows = true;
-    slice_enter(cpu, to);
-    if (cpu->loaded != to->space)
-        space_set(cpu, to->space);
+    slice_switch(cpu, from, to);
     if (fp_matters(cpu, to))
         fp_follow(cpu, to);
 }

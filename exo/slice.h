@@ -72,15 +72,21 @@ static inline __attribute__((always_inline)) void slice_enter(struct cpu *cpu, s
     info->running = to->names;
     arch_set_vcpu_pointer(to->page_va);
 }
-/* The end of a fast path: on a quiet CPU, from's time is to's now, and all of the machine; from's state is the caller's to
- * set.  Drops the CPU's lock; returns `to`. */
-static inline __attribute__((always_inline)) struct vcpu *slice_hand_over(struct cpu *cpu, struct vcpu *from,
-                                                                          struct vcpu *to)
+/* From's time is to's now, and the machine too, with the space, but for FP registers. */
+static inline __attribute__((always_inline)) void slice_switch(struct cpu *cpu, struct vcpu *from,
+                                                               struct vcpu *to)
 {
     slice_account(cpu, from->ticks);
     slice_enter(cpu, to);
     if (cpu->loaded != to->space)
         space_set(cpu, to->space);
+}
+/* The end of a fast path: on a quiet CPU, from's time is to's now, and all of the machine; from's state is the caller's to
+ * set.  Drops the CPU's lock; returns `to`. */
+static inline __attribute__((always_inline)) struct vcpu *slice_hand_over(struct cpu *cpu, struct vcpu *from,
+                                                                          struct vcpu *to)
+{
+    slice_switch(cpu, from, to);
     if (__builtin_expect(fp_matters(cpu, to), 0))
         return fp_hand_over(to, cpu);
     lock_drop(&cpu->lock);

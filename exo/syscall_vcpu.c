@@ -220,14 +220,8 @@ static int64_t slow_signal(uint64_t handle, uint64_t bits, uint64_t a2, uint64_t
 /* The bits are set; somebody is woken or interrupted by it. */
 static __attribute__((noinline)) int64_t signal_end(struct vcpu *vcpu)
 {
-    int64_t result;
-
-    if (event_ends_wait(vcpu, &result)) {
-        vcpu_result(vcpu, result);
-        slice_ready(vcpu);
-    } else {
+    if (!event_ends_wait(vcpu, slice_ready))
         event_look(vcpu);
-    }
     local_leave();
     return 0;
 }

@@ -48,13 +48,6 @@ void trap_user_traced(uint64_t esr, uint64_t far);
 void trap_serror_traced(uint64_t esr);
 _Noreturn void trap_kernel(uint64_t esr, uint64_t elr, uint64_t far, uint64_t sp);
 
-static struct vcpu *fp_off(void)
-{
-    local_enter();
-    fp_trap();
-    return NULL;
-}
-
 struct vcpu *trap_user(uint64_t esr, uint64_t far)
 {
     static const uint8_t kinds[64] = {
@@ -73,7 +66,7 @@ struct vcpu *trap_user(uint64_t esr, uint64_t far)
         return trap_exception(kinds[class], esr);
     if (class == EC_FETCH_ABORT && is_page_fault(esr))
         return trap_page_fault(far, EXO_PROT_EXEC);
-    return class == EC_FP ? fp_off() : trap_exception(EXO_EXC_OTHER, esr);
+    return class == EC_FP ? fp_trap() : trap_exception(EXO_EXC_OTHER, esr);
 }
 
 struct vcpu *trap_serror(uint64_t esr)

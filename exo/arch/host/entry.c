@@ -195,9 +195,7 @@ static struct vcpu *fp(uint64_t a, uint64_t b)
 {
     (void)a;
     (void)b;
-    local_enter();
-    fp_trap();
-    return NULL;
+    return fp_trap();
 }
 
 static void enter_fp(void *arg)
